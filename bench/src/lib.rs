@@ -1,0 +1,1 @@
+//! Palisade: benches and leak suites.

@@ -1,0 +1,137 @@
+//! One event schema for both planes. No literal, parameter value, secret or token ever stands in an event.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Version of this schema; a reader refuses a higher one.
+pub const SCHEMA_VERSION: u16 = 1;
+
+/// How carefully an event is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Class {
+    /// Never lost: durable before the client has its answer.
+    A,
+    /// Written asynchronously, at least once.
+    B,
+    /// Counted and sampled.
+    C,
+}
+
+/// Which plane wrote an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Plane {
+    /// The proxy.
+    Data,
+    /// The control plane.
+    Control,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Permitted.
+    Allow,
+    /// Refused.
+    Deny,
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// [`SCHEMA_VERSION`].
+    pub v: u16,
+    /// Unique; time-ordered (UUID version 7).
+    pub id: Uuid,
+    /// When, in UTC.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// A, B or C.
+    pub class: Class,
+    /// Which plane.
+    pub plane: Plane,
+    /// What was done: `login`, `statement`, `tenant.create`, `tenant.suspend`, …
+    pub action: String,
+    /// Permitted or refused.
+    pub decision: Decision,
+    /// How it ended: `ok`, `denied`, `failed`.
+    pub result: String,
+    /// Who: a login, `<subject>` of a token, or `system`.
+    pub actor: String,
+    /// The tenant's id, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<String>,
+    /// The tenant's slug as it was then, or as the client wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// The client's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_addr: Option<String>,
+    /// The proxy's session, or the API's request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The operation that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Uuid>,
+    /// The role kind of the login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_kind: Option<String>,
+    /// The statement's verb.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verb: Option<String>,
+    /// The statement with every literal replaced by `$n`; absent where it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<String>,
+    /// The object, `class schema.name action`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// The reason's code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The policy line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// The policy's epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
+    /// The SQLSTATE that the client got.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqlstate: Option<String>,
+    /// Anything else, by action: never free text from the client.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub detail: serde_json::Value,
+}
+
+impl Event {
+    /// A new event with the fields that every event has.
+    #[must_use]
+    pub fn new(at: OffsetDateTime, class: Class, plane: Plane, action: &str, actor: &str) -> Self {
+        Self {
+            v: SCHEMA_VERSION,
+            id: Uuid::now_v7(),
+            at,
+            class,
+            plane,
+            action: action.to_owned(),
+            decision: Decision::Allow,
+            result: "ok".to_owned(),
+            actor: actor.to_owned(),
+            tenant_id: None,
+            tenant: None,
+            client_addr: None,
+            session: None,
+            operation: None,
+            role_kind: None,
+            verb: None,
+            shape: None,
+            object: None,
+            reason: None,
+            rule: None,
+            epoch: None,
+            sqlstate: None,
+            detail: serde_json::Value::Null,
+        }
+    }
+}

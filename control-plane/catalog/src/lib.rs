@@ -1,0 +1,14 @@
+//! What both planes share: ids, physical names, secrets, the tenant snapshot, audit events. Pure: no socket, clock,
+//! task or file.
+//!
+//! - [`ids`]: a newtype for every id, parsed at the edge.
+//! - [`names`]: physical names in PostgreSQL, made from the tenant's id and nothing else.
+//! - [`secrets`]: derived server passwords, client secrets and their SCRAM verifiers.
+//! - [`snapshot`]: what the data plane needs to know about tenants.
+//! - [`audit`]: one event schema for both planes.
+
+pub mod audit;
+pub mod ids;
+pub mod names;
+pub mod secrets;
+pub mod snapshot;

@@ -1,0 +1,115 @@
+//! What the data plane needs to know about tenants: enough to let clients in with the control plane down.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{LoginName, RoleKind, Slug, TenantId};
+
+/// What the data plane does with a tenant's clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// Clients are let in.
+    Open,
+    /// The tenant is being made or verified: only the control plane's own probe logins are let in.
+    Probe,
+    /// Clients are refused and open sessions are ended.
+    Closed,
+}
+
+/// Transaction or session pooling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolMode {
+    /// A server connection is held for one transaction.
+    #[default]
+    Transaction,
+    /// A server connection is held for the whole session.
+    Session,
+}
+
+/// A client's login within a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// The user of the connection string.
+    pub name: LoginName,
+    /// What it may do.
+    pub kind: RoleKind,
+    /// `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`, as PostgreSQL writes it.
+    pub verifier: String,
+    /// The role that server connections authenticate as.
+    pub server_role: String,
+    /// The generation of the server role's derived password.
+    pub generation: u32,
+    /// `false` refuses this login.
+    pub enabled: bool,
+}
+
+/// Limits of one tenant; `None` takes the proxy's default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TenantLimits {
+    /// Most client connections.
+    pub max_client_connections: Option<u32>,
+    /// Most server connections, for each login role.
+    pub max_server_connections: Option<u32>,
+}
+
+/// One tenant as the data plane sees it. This is also the JSON that `palisade_control.tenants_since` returns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantEntry {
+    /// Its id.
+    pub id: TenantId,
+    /// The database of the connection string.
+    pub slug: Slug,
+    /// Where it lives.
+    pub cluster: String,
+    /// The database there.
+    pub database: String,
+    /// Its physical schema.
+    pub schema: String,
+    /// Who is let in.
+    pub access: Access,
+    /// Transaction or session pooling.
+    #[serde(default)]
+    pub pool_mode: PoolMode,
+    /// Its own limits.
+    #[serde(default)]
+    pub limits: TenantLimits,
+    /// Its logins.
+    pub logins: Vec<Login>,
+    /// `true` for a tenant that is gone: the entry is taken out.
+    #[serde(default)]
+    pub gone: bool,
+}
+
+/// All tenants, by slug.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Changes of transactions at or after this one may be missing (`pg_snapshot_xmin`, as decimal text).
+    pub xmin: u64,
+    /// By slug.
+    pub tenants: HashMap<Slug, TenantEntry>,
+}
+
+impl Snapshot {
+    /// Takes changed entries in. An entry may change its slug; the old one is dropped.
+    pub fn apply(&mut self, xmin: u64, changed: Vec<TenantEntry>) {
+        let ids: std::collections::HashSet<_> = changed.iter().map(|t| t.id.clone()).collect();
+        if !ids.is_empty() {
+            self.tenants.retain(|_, t| !ids.contains(&t.id));
+        }
+        for tenant in changed.into_iter().filter(|t| !t.gone) {
+            self.tenants.insert(tenant.slug.clone(), tenant);
+        }
+        self.xmin = xmin;
+    }
+
+    /// The tenant of a slug and its login, where both exist.
+    #[must_use]
+    pub fn login(&self, slug: &str, user: &str) -> Option<(&TenantEntry, &Login)> {
+        let tenant = self.tenants.get(&Slug::parse(slug).ok()?)?;
+        let login = tenant.logins.iter().find(|l| l.name.as_str() == user)?;
+        Some((tenant, login))
+    }
+}

@@ -1,0 +1,1 @@
+//! Byte patches in the original text, never a re-print.
