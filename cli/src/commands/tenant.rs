@@ -1,0 +1,241 @@
+//! `palisade tenant …`
+
+use anyhow::Result;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::api::{Api, ApiArgs, encode};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a tenant; prints its connection strings once
+    Create {
+        /// The tenant's name in connection strings
+        slug: String,
+        /// A name for people
+        #[arg(long)]
+        name: Option<String>,
+        /// The template to build it from
+        #[arg(long)]
+        template: Option<String>,
+        /// The plan to put it on
+        #[arg(long)]
+        plan: Option<String>,
+        #[command(flatten)]
+        api: ApiArgs,
+    },
+    /// List tenants
+    List {
+        /// Only tenants in this state
+        #[arg(long)]
+        state: Option<String>,
+        /// Only tenants whose slug or name contains this
+        #[arg(long)]
+        search: Option<String>,
+        #[command(flatten)]
+        api: ApiArgs,
+    },
+    /// Show a tenant's state and its last operation
+    Status {
+        /// Slug or id
+        tenant: String,
+        #[command(flatten)]
+        api: ApiArgs,
+    },
+    /// Refuse and end the tenant's connections
+    Suspend {
+        /// Slug or id
+        tenant: String,
+        /// Why; stands in the audit trail
+        #[arg(long, default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        api: ApiArgs,
+    },
+    /// Let the tenant's connections in again
+    Resume {
+        /// Slug or id
+        tenant: String,
+        /// Why; stands in the audit trail
+        #[arg(long, default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        api: ApiArgs,
+    },
+    /// Roll a tenant back; without --confirm it only says what would happen
+    Rollback {
+        /// Slug or id
+        tenant: String,
+        /// The token that the call without --confirm printed
+        #[arg(long)]
+        confirm: Option<String>,
+        /// Why; stands in the audit trail
+        #[arg(long, default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        api: ApiArgs,
+    },
+    /// Give a login a new secret; prints it once
+    Rotate {
+        /// Slug or id
+        tenant: String,
+        /// The login: owner, app, readonly …
+        login: String,
+        #[command(flatten)]
+        api: ApiArgs,
+    },
+}
+
+pub(crate) fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Create { slug, name, template, plan, api } => create(&slug, name, template, plan, &api),
+        Command::List { state, search, api } => list(state, search, &api),
+        Command::Status { tenant, api } => status(&tenant, &api),
+        Command::Suspend { tenant, reason, api } => switch("suspend", &tenant, &reason, &api),
+        Command::Resume { tenant, reason, api } => switch("resume", &tenant, &reason, &api),
+        Command::Rollback { tenant, confirm, reason, api } => rollback(&tenant, confirm, &reason, &api),
+        Command::Rotate { tenant, login, api } => rotate(&tenant, &login, &api),
+    }
+}
+
+fn create(
+    slug: &str,
+    name: Option<String>,
+    template: Option<String>,
+    plan: Option<String>,
+    args: &ApiArgs,
+) -> Result<()> {
+    let mut body = json!({ "slug": slug });
+    for (key, value) in [("display_name", name), ("template", template), ("plan", plan)] {
+        if let Some(value) = value {
+            body[key] = Value::String(value);
+        }
+    }
+    let key = uuid::Uuid::new_v4().to_string();
+    let answer = Api::new(args)?.post("/tenants", &body, Some(&key))?;
+    if args.json {
+        return print_json(&answer);
+    }
+    println!("tenant {} ({}) is {}", text(&answer["tenant"]["slug"]), text(&answer["tenant"]["id"]), text(&answer["tenant"]["observed_state"]));
+    println!("Connection strings, shown once:");
+    for credential in answer["credentials"].as_array().into_iter().flatten() {
+        println!("  {:<10} {}", text(&credential["login"]), text(&credential["url"]));
+    }
+    Ok(())
+}
+
+fn list(state: Option<String>, search: Option<String>, args: &ApiArgs) -> Result<()> {
+    let api = Api::new(args)?;
+    let mut query = String::from("limit=200");
+    for (key, value) in [("state", state), ("q", search)] {
+        if let Some(value) = value {
+            query.push_str(&format!("&{key}={}", encode(&value)));
+        }
+    }
+    let mut cursor = String::new();
+    let mut items = Vec::new();
+    loop {
+        let mut page = api.get(&format!("/tenants?{query}{cursor}"))?;
+        if let Value::Array(more) = page["items"].take() {
+            items.extend(more);
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={}", encode(next)),
+            None => break,
+        }
+    }
+    if args.json {
+        return print_json(&Value::Array(items));
+    }
+    println!("{:<24} {:<22} {:<12} {:<20} NAME", "SLUG", "ID", "STATE", "TEMPLATE");
+    for t in &items {
+        println!(
+            "{:<24} {:<22} {:<12} {:<20} {}",
+            text(&t["slug"]),
+            text(&t["id"]),
+            text(&t["observed_state"]),
+            format!("{} v{}", text(&t["template"]), t["template_version"]),
+            text(&t["display_name"])
+        );
+    }
+    Ok(())
+}
+
+fn status(tenant: &str, args: &ApiArgs) -> Result<()> {
+    let answer = Api::new(args)?.get(&format!("/tenants/{}/status", encode(tenant)))?;
+    if args.json {
+        return print_json(&answer);
+    }
+    println!("tenant     {} ({})", text(&answer["slug"]), text(&answer["tenant_id"]));
+    println!("desired    {}", text(&answer["desired_state"]));
+    println!("observed   {}", text(&answer["observed_state"]));
+    let operation = &answer["operation"];
+    if operation.is_object() {
+        println!("operation  {} {} {}", text(&operation["kind"]), text(&operation["state"]), text(&operation["id"]));
+        for step in operation["steps"].as_array().into_iter().flatten() {
+            println!("  {:<12} {:<10} {}", text(&step["name"]), text(&step["state"]), text(&step["detail"]));
+        }
+        if let Some(message) = operation["error"]["message"].as_str() {
+            println!("error      {message}");
+        }
+    }
+    Ok(())
+}
+
+fn switch(verb: &str, tenant: &str, reason: &str, args: &ApiArgs) -> Result<()> {
+    let answer =
+        Api::new(args)?.post(&format!("/tenants/{}/{verb}", encode(tenant)), &json!({ "reason": reason }), None)?;
+    if args.json {
+        return print_json(&answer);
+    }
+    println!("tenant {} is {}", text(&answer["tenant"]["slug"]), text(&answer["tenant"]["observed_state"]));
+    Ok(())
+}
+
+fn rollback(tenant: &str, confirm: Option<String>, reason: &str, args: &ApiArgs) -> Result<()> {
+    let path = format!("/tenants/{}/rollback", encode(tenant));
+    let api = Api::new(args)?;
+    let Some(confirm) = confirm else {
+        let plan = api.post(&path, &json!({ "dry_run": true }), None)?;
+        if args.json {
+            return print_json(&plan);
+        }
+        println!("This would happen:");
+        for effect in plan["effects"].as_array().into_iter().flatten() {
+            println!("  - {}", text(effect));
+        }
+        println!("To do it: palisade tenant rollback {tenant} --confirm {}", text(&plan["confirm"]));
+        return Ok(());
+    };
+    let answer = api.post(&path, &json!({ "confirm": confirm, "reason": reason }), None)?;
+    if args.json {
+        return print_json(&answer);
+    }
+    println!("tenant {tenant} is rolled back (operation {})", text(&answer["operation"]["id"]));
+    Ok(())
+}
+
+fn rotate(tenant: &str, login: &str, args: &ApiArgs) -> Result<()> {
+    let path = format!("/tenants/{}/logins/{}/rotate", encode(tenant), encode(login));
+    let answer = Api::new(args)?.post(&path, &json!({}), None)?;
+    if args.json {
+        return print_json(&answer);
+    }
+    println!("{}", text(&answer["url"]));
+    Ok(())
+}
+
+/// A JSON value as plain text: strings without quotes, null as nothing.
+pub(crate) fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Prints a value as indented JSON.
+pub(crate) fn print_json(value: &Value) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
