@@ -186,6 +186,10 @@ pub enum Place {
     Constant(Range<usize>),
     /// A keyword form that PostgreSQL turns into this name (`current_schema`, `SET SCHEMA`); the range is the keyword.
     Keyword(Range<usize>),
+    /// The value of a setting (`SET search_path = …`, the second argument of `set_config`); the range is all of it.
+    Value(Range<usize>),
+    /// Inside the body of a function, which is a string constant of this text.
+    Body,
     /// The reader cannot say where. Such an access can be judged but never rewritten.
     Unknown,
 }

@@ -1,0 +1,255 @@
+//! Where names stand: chains of identifiers over PostgreSQL's own scanner tokens.
+
+use std::ops::Range;
+
+use pg_query::protobuf::{KeywordKind, ScanToken, Token};
+
+use crate::access::Place;
+
+/// The tokens of a text, comments left out.
+pub(super) struct Tokens<'t> {
+    text: &'t str,
+    tokens: Vec<ScanToken>,
+}
+
+impl<'t> Tokens<'t> {
+    /// Scans a text. A text that the scanner refuses has no tokens: nothing in it can be placed.
+    pub(super) fn new(text: &'t str) -> Self {
+        let mut tokens = pg_query::scan_tokens(text).unwrap_or_default();
+        tokens.retain(|t| t.token != Token::SqlComment as i32 && t.token != Token::CComment as i32);
+        Self { text, tokens }
+    }
+
+    /// The index of the first token at or after a byte.
+    fn index_from(&self, byte: usize) -> usize {
+        self.tokens.partition_point(|t| offset(t.start) < byte)
+    }
+
+    fn range(&self, index: usize) -> Option<Range<usize>> {
+        self.tokens.get(index).map(|t| offset(t.start)..offset(t.end))
+    }
+
+    fn is_dot(&self, index: usize) -> bool {
+        self.tokens.get(index).is_some_and(|t| t.token == Token::Ascii46 as i32)
+    }
+
+    fn is_name(&self, index: usize) -> bool {
+        self.tokens.get(index).is_some_and(|t| {
+            t.token == Token::Ident as i32
+                || t.token == Token::Uident as i32
+                || t.keyword_kind != KeywordKind::NoKeyword as i32
+        })
+    }
+
+    /// The chain of `parts` identifiers that starts at a byte, or nothing where the text there is not such a chain.
+    fn chain(&self, byte: usize, parts: usize) -> Option<Vec<Range<usize>>> {
+        let mut index = self.index_from(byte);
+        let mut ranges = Vec::with_capacity(parts);
+        if self.tokens.get(index).map(|t| offset(t.start)) != Some(byte) {
+            return None;
+        }
+        loop {
+            if !self.is_name(index) {
+                return None;
+            }
+            ranges.push(self.range(index)?);
+            if ranges.len() == parts {
+                return Some(ranges);
+            }
+            if !self.is_dot(index + 1) {
+                return None;
+            }
+            index += 2;
+        }
+    }
+
+    /// The place of a name of `parts` parts (1 to 3) at a byte that the tree gives.
+    pub(super) fn place(&self, location: i32, parts: usize) -> Place {
+        let Ok(byte) = usize::try_from(location) else { return Place::Unknown };
+        match self.chain(byte, parts) {
+            Some(ranges) => place_of(ranges),
+            None => Place::Unknown,
+        }
+    }
+
+    /// The place of a keyword form that starts at a byte.
+    pub(super) fn keyword(&self, location: i32) -> Place {
+        let Ok(byte) = usize::try_from(location) else { return Place::Unknown };
+        match self.range(self.index_from(byte)) {
+            Some(range) if range.start == byte => Place::Keyword(range),
+            _ => Place::Unknown,
+        }
+    }
+
+    /// The place of a string constant that starts at a byte.
+    pub(super) fn constant(&self, location: i32) -> Place {
+        let Ok(byte) = usize::try_from(location) else { return Place::Unknown };
+        let index = self.index_from(byte);
+        let is_string = self.tokens.get(index).is_some_and(|t| {
+            offset(t.start) == byte && (t.token == Token::Sconst as i32 || t.token == Token::Usconst as i32)
+        });
+        match self.range(index) {
+            Some(range) if is_string => Place::Constant(range),
+            _ => Place::Unknown,
+        }
+    }
+
+    /// The place of a name that the tree has without a location: the chain `words`, spelled in any way, must stand
+    /// exactly once within `within`.
+    pub(super) fn find(&self, within: &Range<usize>, words: &[&str]) -> Place {
+        let mut found = None;
+        let mut index = self.index_from(within.start);
+        while let Some(token) = self.tokens.get(index) {
+            if offset(token.start) >= within.end {
+                break;
+            }
+            let after_dot = index > 0 && self.is_dot(index - 1);
+            if !after_dot
+                && self.is_name(index)
+                && let Some(ranges) = self.chain(offset(token.start), words.len())
+                && !self.is_dot(index + 2 * words.len() - 1)
+                && ranges.iter().zip(words).all(|(range, word)| folded(&self.text[range.clone()]) == **word)
+            {
+                if found.is_some() {
+                    return Place::Unknown;
+                }
+                found = Some(ranges);
+            }
+            index += 1;
+        }
+        found.map_or(Place::Unknown, place_of)
+    }
+
+    /// Bytes from the first to the last token within a range, or nothing where there is none.
+    pub(super) fn span(&self, within: &Range<usize>) -> Range<usize> {
+        let first = self.index_from(within.start);
+        let last = self.index_from(within.end);
+        match (self.range(first), last.checked_sub(1).and_then(|i| self.range(i))) {
+            (Some(a), Some(b)) if last > first => a.start..b.end,
+            _ => within.clone(),
+        }
+    }
+
+    /// The byte ranges of the tokens within a range.
+    pub(super) fn ranges(&self, within: &Range<usize>) -> Vec<Range<usize>> {
+        let (first, last) = (self.index_from(within.start), self.index_from(within.end));
+        (first..last).filter_map(|i| self.range(i)).collect()
+    }
+}
+
+fn offset(byte: i32) -> usize {
+    usize::try_from(byte).unwrap_or_default()
+}
+
+fn place_of(mut ranges: Vec<Range<usize>>) -> Place {
+    let Some(name) = ranges.pop() else { return Place::Unknown };
+    Place::Identifiers { schema: ranges.pop(), database: ranges.pop(), name }
+}
+
+/// An identifier as PostgreSQL reads it: quotes taken off or ASCII letters folded, cut to 63 bytes. `U&"…"` with
+/// escapes is left as written: it then matches nothing.
+pub(super) fn folded(spelling: &str) -> String {
+    let mut name = match spelling.strip_prefix('"').and_then(|s| s.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => spelling.to_ascii_lowercase(),
+    };
+    truncate(&mut name);
+    name
+}
+
+/// Cuts a name to the 63 bytes that PostgreSQL keeps, never inside a character.
+pub(super) fn truncate(name: &mut String) {
+    const NAME_BYTES: usize = 63;
+    if name.len() > NAME_BYTES {
+        let end = (0..=NAME_BYTES).rev().find(|&i| name.is_char_boundary(i)).unwrap_or(0);
+        name.truncate(end);
+    }
+}
+
+/// Takes a name in a string constant apart as PostgreSQL's `stringToQualifiedNameList` does: parts between dots,
+/// unquoted ones folded. Nothing where PostgreSQL would refuse it.
+pub(super) fn qualified(text: &str) -> Option<Vec<String>> {
+    let mut parts = Vec::new();
+    let mut rest = text.trim_start_matches(is_space);
+    loop {
+        let (mut part, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            quoted_part(quoted)?
+        } else {
+            let end = rest.find(|c: char| c == '.' || is_space(c)).unwrap_or(rest.len());
+            (rest[..end].to_ascii_lowercase(), &rest[end..])
+        };
+        if part.is_empty() {
+            return None;
+        }
+        truncate(&mut part);
+        parts.push(part);
+        rest = after.trim_start_matches(is_space);
+        match rest.strip_prefix('.') {
+            Some(more) => rest = more.trim_start_matches(is_space),
+            None if rest.is_empty() => return Some(parts),
+            None => return None,
+        }
+    }
+}
+
+fn quoted_part(text: &str) -> Option<(String, &str)> {
+    let mut part = String::new();
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        if c != '"' {
+            part.push(c);
+        } else if chars.peek().is_some_and(|(_, next)| *next == '"') {
+            chars.next();
+            part.push('"');
+        } else {
+            return Some((part, &text[at + 1..]));
+        }
+    }
+    None
+}
+
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{b}' | '\u{c}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chains_are_placed_whatever_their_spelling() {
+        let text = "SELECT * FROM \"Pub\" /* x */ . \n u -- c\n, a.b.c";
+        let tokens = Tokens::new(text);
+        let Place::Identifiers { database: None, schema: Some(schema), name } = tokens.place(14, 2) else {
+            panic!("no place")
+        };
+        assert_eq!((&text[schema], &text[name]), ("\"Pub\"", "u"));
+        let Place::Identifiers { database: Some(_), schema: Some(_), name } = tokens.find(&(0..text.len()), &["a", "b", "c"])
+        else {
+            panic!("not found")
+        };
+        assert_eq!(&text[name], "c");
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_has_no_place() {
+        let text = "DROP TABLE a, a";
+        assert_eq!(Tokens::new(text).find(&(0..text.len()), &["a"]), Place::Unknown);
+    }
+
+    #[test]
+    fn qualified_names_in_constants_follow_the_table() {
+        for (text, want) in [
+            ("Users", Some(vec!["users"])),
+            ("public.\"Us.er\"\"s\"", Some(vec!["public", "Us.er\"s"])),
+            (" a . b ", Some(vec!["a", "b"])),
+            ("a b", None),
+            ("", None),
+            ("a.", None),
+            ("\"a", None),
+        ] {
+            let want = want.map(|w| w.into_iter().map(str::to_owned).collect::<Vec<_>>());
+            assert_eq!(qualified(text), want, "{text}");
+        }
+    }
+}

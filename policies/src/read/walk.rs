@@ -1,0 +1,224 @@
+//! The walk over PostgreSQL's tree: scopes, places and the accesses of one statement.
+
+use std::ops::Range;
+
+use pg_query::NodeRef;
+use pg_query::protobuf as p;
+
+use crate::access::{Access, Action, Class, Place, Reader};
+use crate::effect::Effect;
+use crate::read::children::children;
+use crate::read::lex::Tokens;
+use crate::read::{ReadError, facts};
+use crate::verdict::Reason;
+
+/// Collects what one statement names.
+pub(super) struct Walk<'t> {
+    pub(super) tokens: &'t Tokens<'t>,
+    /// The statement's bytes.
+    pub(super) within: Range<usize>,
+    pub(super) accesses: Vec<Access>,
+    pub(super) effects: Vec<Effect>,
+    pub(super) forbidden: Option<ReadError>,
+    /// A node that no reader of this version understands.
+    pub(super) unknown: Option<&'static str>,
+    /// What is done to particular relations of the tree, by their address within it; others are read.
+    roles: Vec<(*const p::RangeVar, Role)>,
+    /// Names of common table expressions in sight, innermost last.
+    ctes: Vec<String>,
+    /// How deep within function bodies.
+    pub(super) in_body: bool,
+}
+
+/// What a statement does to a relation that it names as such.
+#[derive(Clone, Copy)]
+pub(super) enum Role {
+    /// This, and a common table expression never stands for it.
+    Target(Action),
+    /// Nothing: an alias (`FOR UPDATE OF t`).
+    Alias,
+}
+
+impl<'t> Walk<'t> {
+    pub(super) fn new(tokens: &'t Tokens<'t>, within: Range<usize>) -> Self {
+        Self {
+            tokens,
+            within,
+            accesses: Vec::new(),
+            effects: Vec::new(),
+            forbidden: None,
+            unknown: None,
+            roles: Vec::new(),
+            ctes: Vec::new(),
+            in_body: false,
+        }
+    }
+
+    /// Says what is done to a relation below the current node.
+    pub(super) fn role(&mut self, relation: Option<&p::RangeVar>, action: Action) {
+        if let Some(relation) = relation {
+            self.roles.push((relation, Role::Target(action)));
+        }
+    }
+
+    /// Says that a relation below the current node is an alias.
+    pub(super) fn alias(&mut self, relation: &p::RangeVar) {
+        self.roles.push((relation, Role::Alias));
+    }
+
+    /// Visits a node and everything below it.
+    pub(super) fn node(&mut self, node: NodeRef<'_>) {
+        match node {
+            NodeRef::RangeVar(relation) => self.relation(relation),
+            NodeRef::SelectStmt(s) => self.scoped(node, s.with_clause.as_ref()),
+            NodeRef::InsertStmt(s) => self.scoped(node, s.with_clause.as_ref()),
+            NodeRef::UpdateStmt(s) => self.scoped(node, s.with_clause.as_ref()),
+            NodeRef::DeleteStmt(s) => self.scoped(node, s.with_clause.as_ref()),
+            NodeRef::MergeStmt(s) => self.scoped(node, s.with_clause.as_ref()),
+            _ => {
+                facts::enter(self, node);
+                self.below(node);
+            }
+        }
+    }
+
+    /// Visits everything below a node.
+    pub(super) fn below(&mut self, node: NodeRef<'_>) {
+        children(node, &mut |child| {
+            // The tree is owned by the caller for longer than this walk; the address only tells nodes apart.
+            self.node(child);
+        });
+    }
+
+    /// A statement with a WITH clause: its names are in sight of the whole statement and of nothing outside.
+    fn scoped(&mut self, node: NodeRef<'_>, with: Option<&p::WithClause>) {
+        let outside = self.ctes.len();
+        facts::enter(self, node);
+        if let Some(with) = with {
+            self.with_clause(with);
+        }
+        children(node, &mut |child| {
+            if !matches!(child, NodeRef::WithClause(_)) {
+                self.node(child);
+            }
+        });
+        self.ctes.truncate(outside);
+    }
+
+    /// A query of a WITH clause sees the names before it; with RECURSIVE all of them, its own included.
+    fn with_clause(&mut self, with: &p::WithClause) {
+        let ctes = || {
+            with.ctes.iter().filter_map(|n| match n.node.as_ref() {
+                Some(p::node::Node::CommonTableExpr(cte)) => Some(cte),
+                _ => None,
+            })
+        };
+        if with.recursive {
+            self.ctes.extend(ctes().map(|cte| cte.ctename.clone()));
+        }
+        for cte in ctes() {
+            self.below(NodeRef::CommonTableExpr(cte));
+            if !with.recursive {
+                self.ctes.push(cte.ctename.clone());
+            }
+        }
+    }
+
+    fn relation(&mut self, relation: &p::RangeVar) {
+        let role = self.roles.iter().rev().find(|(r, _)| std::ptr::eq(*r, relation)).map(|(_, role)| *role);
+        let action = match role {
+            Some(Role::Alias) => return,
+            Some(Role::Target(action)) => action,
+            None if relation.schemaname.is_empty() && self.ctes.contains(&relation.relname) => return,
+            None => Action::Select,
+        };
+        if relation.relpersistence == "t" && action == Action::Create {
+            self.effects.push(Effect::TempObject);
+            // A temporary relation lives in the session's own schema whatever the path says.
+            if relation.schemaname.is_empty() {
+                return;
+            }
+        }
+        let parts = [&relation.catalogname, &relation.schemaname, &relation.relname];
+        self.name(Class::Relation, action, parts.map(String::as_str), relation.location);
+    }
+
+    /// Records a name whose tree node has a location.
+    pub(super) fn name(&mut self, class: Class, action: Action, parts: [&str; 3], location: i32) {
+        let written = parts.iter().filter(|part| !part.is_empty()).count();
+        let mut place = self.tokens.place(location, written);
+        if place == Place::Unknown && location < 0 {
+            place = self.search(&parts);
+        }
+        self.push(class, action, parts, place);
+    }
+
+    /// Records a name that the tree holds as a list without a location.
+    pub(super) fn listed(&mut self, class: Class, action: Action, names: &[&str]) {
+        let parts = match names {
+            [name] => ["", "", *name],
+            [schema, name] => ["", *schema, *name],
+            [database, schema, name] => [*database, *schema, *name],
+            _ => return self.unknown("name"),
+        };
+        let place = self.search(&parts);
+        self.push(class, action, parts, place);
+    }
+
+    fn search(&self, parts: &[&str; 3]) -> Place {
+        let words: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
+        if words.is_empty() { Place::Unknown } else { self.tokens.find(&self.within, &words) }
+    }
+
+    /// Records an access.
+    pub(super) fn push(&mut self, class: Class, action: Action, parts: [&str; 3], place: Place) {
+        let some = |part: &str| (!part.is_empty()).then(|| part.to_owned());
+        if parts[1].starts_with("pg_temp") {
+            self.effects.push(Effect::TempObject);
+        }
+        let place = if self.in_body { Place::Body } else { place };
+        self.accesses.push(Access {
+            class,
+            action,
+            database: some(parts[0]),
+            schema: some(parts[1]),
+            name: parts[2].to_owned(),
+            place,
+            reader: Reader::Grammar,
+        });
+    }
+
+    /// Marks the statement as one that is never permitted, in PostgreSQL's words.
+    pub(super) fn forbid(&mut self, sqlstate: &'static str, message: impl Into<String>, reason: Reason) {
+        if self.forbidden.is_none() {
+            self.forbidden =
+                Some(ReadError { sqlstate, message: message.into(), hint: None, position: None, reason });
+        }
+    }
+
+    /// Marks the statement as not understood.
+    pub(super) fn unknown(&mut self, what: &'static str) {
+        self.unknown.get_or_insert(what);
+    }
+}
+
+/// The strings of a list of `String` nodes; `None` where something else stands in it.
+pub(super) fn strings(nodes: &[p::Node]) -> Option<Vec<&str>> {
+    nodes
+        .iter()
+        .map(|n| match n.node.as_ref() {
+            Some(p::node::Node::String(s)) => Some(s.sval.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// A list of one to three strings as database, schema and name; empty where not written.
+pub(super) fn parts<'n>(names: &[&'n str]) -> Option<[&'n str; 3]> {
+    match names {
+        [name] => Some(["", "", name]),
+        [schema, name] => Some(["", schema, name]),
+        [database, schema, name] => Some([database, schema, name]),
+        _ => None,
+    }
+}
