@@ -207,6 +207,8 @@ pub struct Access {
     pub schema: Option<String>,
     /// The name, folded and truncated (63 bytes).
     pub name: String,
+    /// For a setting that is set: its value, the parts joined by commas; `None` where it is computed.
+    pub value: Option<String>,
     /// Where it stands.
     pub place: Place,
     /// Which reader saw it.

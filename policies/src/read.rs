@@ -1,6 +1,29 @@
 //! Text to [`Reading`], by two independent readers.
+//!
+//! - `guard`: limits before any parser.
+//! - `walk`, `facts`, `children`: PostgreSQL's own tree, completely; `expression`, `ddl`, `session`, `forbidden`,
+//!   `body` say what its nodes mean.
+//! - `lex`: where names stand.
+//! - `witness`: sqlparser's reading. `union`: what follows where the two differ.
+//! - `verb`: what a statement is called.
+
+mod body;
+mod children;
+mod ddl;
+mod expression;
+mod facts;
+mod forbidden;
+mod guard;
+mod lex;
+mod session;
+mod union;
+mod verb;
+mod walk;
+mod witness;
 
 use std::ops::Range;
+
+use pg_query::protobuf as p;
 
 use crate::access::Access;
 use crate::effect::{Effect, Kind};
@@ -49,19 +72,101 @@ pub struct ReadError {
     pub reason: Reason,
 }
 
+impl ReadError {
+    fn not_understood(what: &str) -> Self {
+        Self {
+            sqlstate: "0A000",
+            message: format!("{what} is not supported through the proxy"),
+            hint: None,
+            position: None,
+            reason: Reason::NotUnderstood,
+        }
+    }
+}
+
+/// Reads bytes that a client sent as a text.
+///
+/// # Errors
+/// As [`read`], and 22021 where the bytes are not UTF-8.
+pub fn read_bytes<'t>(bytes: &'t [u8], limits: &Limits) -> Result<(&'t str, Reading), ReadError> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok((text, read(text, limits)?)),
+        Err(error) => Err(ReadError {
+            sqlstate: "22021",
+            message: format!(
+                "invalid byte sequence for encoding \"UTF8\": 0x{:02x}",
+                bytes.get(error.valid_up_to()).copied().unwrap_or_default()
+            ),
+            hint: None,
+            position: None,
+            reason: Reason::BadEncoding,
+        }),
+    }
+}
+
 /// Reads a text with both readers.
 ///
 /// Needs a stack of at least 16 MiB: trees are as deep as [`Limits::operators`] allows.
 ///
 /// # Errors
-/// A text that is too big, not UTF-8, refused by PostgreSQL's grammar, or that the readers do not read alike.
+/// A text that is too big, refused by PostgreSQL's grammar, or that the readers do not read alike.
 pub fn read(text: &str, limits: &Limits) -> Result<Reading, ReadError> {
-    let _ = (text, limits);
-    Err(ReadError {
-        sqlstate: "0A000",
-        message: "not built yet".into(),
-        hint: None,
-        position: None,
-        reason: Reason::NotUnderstood,
+    guard::check(text, limits)?;
+    let parsed = pg_query::parse(text, 0).map_err(|error| refused(text, error))?;
+    let raw = &parsed.protobuf.stmts;
+    if raw.len() > limits.statements {
+        return Err(ReadError {
+            sqlstate: "54000",
+            message: format!("the text has {} statements and {} are allowed", raw.len(), limits.statements),
+            hint: Some("Send them in several queries.".into()),
+            position: None,
+            reason: Reason::LimitExceeded,
+        });
+    }
+    let tokens = lex::Tokens::new(text);
+    let mut statements = raw.iter().map(|raw| statement(text, raw, &tokens)).collect::<Result<Vec<_>, _>>()?;
+    let witnessed = union::unite(text, &mut statements)?;
+    Ok(Reading { statements, witnessed })
+}
+
+fn statement(text: &str, raw: &p::RawStmt, tokens: &lex::Tokens<'_>) -> Result<Statement, ReadError> {
+    let start = usize::try_from(raw.stmt_location).unwrap_or_default();
+    let length = usize::try_from(raw.stmt_len).unwrap_or_default();
+    let end = if length == 0 { text.len() } else { start + length };
+    let node = raw.stmt.as_ref().and_then(|s| s.node.as_ref());
+    let node = node.ok_or_else(|| ReadError::not_understood("an empty statement"))?.to_ref();
+    let Some((verb, kind)) = verb::of(&node) else {
+        return Err(ReadError::not_understood("this kind of statement"));
+    };
+    let mut walk = walk::Walk::new(tokens, start..end);
+    walk.set_is_statement = matches!(node, pg_query::NodeRef::VariableSetStmt(_));
+    walk.node(node);
+    if let Some(what) = walk.unknown {
+        return Err(ReadError::not_understood(&format!("{verb} with this {what}")));
+    }
+    Ok(Statement {
+        verb,
+        kind,
+        range: start..end,
+        accesses: walk.accesses,
+        effects: walk.effects,
+        forbidden: walk.forbidden,
     })
+}
+
+/// PostgreSQL's own words for a text that its grammar refuses.
+fn refused(text: &str, error: pg_query::Error) -> ReadError {
+    let message = match error {
+        pg_query::Error::Parse(message) => message,
+        _ => return ReadError::not_understood("this statement"),
+    };
+    let sqlstate = if message.contains("stack depth") || message.contains("memory exhausted") { "54001" } else { "42601" };
+    let position = near(&message).and_then(|word| text.find(word)).map(|byte| text[..byte].chars().count() + 1);
+    let position = position.or_else(|| message.contains("at end of input").then(|| text.chars().count() + 1));
+    ReadError { sqlstate, message, hint: None, position, reason: Reason::SyntaxError }
+}
+
+fn near(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("at or near \"")?;
+    rest.strip_suffix('"')
 }

@@ -33,6 +33,11 @@ pub(super) fn check(text: &str, limits: &Limits) -> Result<(), ReadError> {
     Ok(())
 }
 
+/// How many things of a text can nest.
+pub(super) fn nesting(text: &str) -> usize {
+    measure(text.as_bytes()).0
+}
+
 /// The number of things that can nest, and the sum of the squares of the runs of operator characters.
 fn measure(bytes: &[u8]) -> (usize, usize) {
     let (mut nesting, mut budget, mut run) = (0, 0usize, 0usize);

@@ -130,10 +130,9 @@ impl<'t> Tokens<'t> {
         }
     }
 
-    /// The byte ranges of the tokens within a range.
-    pub(super) fn ranges(&self, within: &Range<usize>) -> Vec<Range<usize>> {
-        let (first, last) = (self.index_from(within.start), self.index_from(within.end));
-        (first..last).filter_map(|i| self.range(i)).collect()
+    /// The text of a range.
+    pub(super) fn text(&self, range: Range<usize>) -> &'t str {
+        &self.text[range]
     }
 }
 

@@ -26,8 +26,10 @@ pub(super) struct Walk<'t> {
     roles: Vec<(*const p::RangeVar, Role)>,
     /// Names of common table expressions in sight, innermost last.
     ctes: Vec<String>,
-    /// How deep within function bodies.
+    /// Whether this is the body of a function.
     pub(super) in_body: bool,
+    /// Whether the statement is a SET by itself: then its value ends where the statement ends.
+    pub(super) set_is_statement: bool,
 }
 
 /// What a statement does to a relation that it names as such.
@@ -51,6 +53,7 @@ impl<'t> Walk<'t> {
             roles: Vec::new(),
             ctes: Vec::new(),
             in_body: false,
+            set_is_statement: false,
         }
     }
 
@@ -183,6 +186,7 @@ impl<'t> Walk<'t> {
             database: some(parts[0]),
             schema: some(parts[1]),
             name: parts[2].to_owned(),
+            value: None,
             place,
             reader: Reader::Grammar,
         });
@@ -220,5 +224,16 @@ pub(super) fn parts<'n>(names: &[&'n str]) -> Option<[&'n str; 3]> {
         [schema, name] => Some(["", schema, name]),
         [database, schema, name] => Some([database, schema, name]),
         _ => None,
+    }
+}
+
+impl Walk<'_> {
+    /// Says what is done to every relation of a list.
+    pub(super) fn roles_of(&mut self, relations: &[p::Node], action: Action) {
+        for node in relations {
+            if let Some(p::node::Node::RangeVar(relation)) = node.node.as_ref() {
+                self.role(Some(relation), action);
+            }
+        }
     }
 }

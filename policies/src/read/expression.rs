@@ -1,0 +1,245 @@
+//! Functions, types, columns, operators, collations, and the constants that name things.
+
+use pg_query::protobuf as p;
+use pg_query::protobuf::node::Node;
+
+use crate::access::{Action, Class, Place};
+use crate::effect::Effect;
+use crate::read::lex;
+use crate::read::session;
+use crate::read::walk::{Walk, parts, strings};
+
+/// `MERGE`: its target is written, and its branches say how.
+pub(super) fn merge(walk: &mut Walk<'_>, merge: &p::MergeStmt) {
+    walk.role(merge.relation.as_ref(), Action::Update);
+}
+
+/// `FOR UPDATE OF t` names an alias of the query, not a relation.
+pub(super) fn locking(walk: &mut Walk<'_>, clause: &p::LockingClause) {
+    for node in &clause.locked_rels {
+        if let Some(Node::RangeVar(relation)) = node.node.as_ref() {
+            walk.alias(relation);
+        }
+    }
+}
+
+/// A name in a list that has a location: a function, a sampling method.
+pub(super) fn listed_function(walk: &mut Walk<'_>, names: &[p::Node], location: i32) {
+    match strings(names).as_deref().and_then(parts) {
+        Some(parts) => walk.name(Class::Function, Action::Execute, parts, location),
+        None => walk.unknown("function name"),
+    }
+}
+
+/// A function call, with what its constant arguments name.
+pub(super) fn function(walk: &mut Walk<'_>, call: &p::FuncCall) {
+    let Some(names) = strings(&call.funcname) else { return walk.unknown("function name") };
+    let Some([database, schema, name]) = parts(&names) else { return walk.unknown("function name") };
+    // The grammar itself writes pg_catalog for special forms (EXTRACT, TRIM, OVERLAY …): nothing stands in the text.
+    let explicit = call.funcformat != p::CoercionForm::CoerceSqlSyntax as i32;
+    if explicit {
+        walk.name(Class::Function, Action::Execute, [database, schema, name], call.location);
+    } else {
+        walk.push(Class::Function, Action::Execute, [database, schema, name], Place::Unknown);
+    }
+    if matches!(schema, "" | "pg_catalog") {
+        catalog_call(walk, name, &call.args);
+    }
+}
+
+/// What a call of one of PostgreSQL's own functions does beyond computing.
+fn catalog_call(walk: &mut Walk<'_>, name: &str, args: &[p::Node]) {
+    match name {
+        "set_config" => session::set_config(walk, args),
+        "current_setting" => session::current_setting(walk, args),
+        "pg_notify" => walk.effects.push(Effect::Notify),
+        "currval" | "lastval" => walk.effects.push(Effect::SequenceState),
+        _ if name.starts_with("pg_advisory_")
+            || name.starts_with("pg_try_advisory_") =>
+        {
+            if !name.contains("xact") {
+                walk.effects.push(Effect::AdvisoryLock);
+            }
+        }
+        _ => {}
+    }
+    let class = match name {
+        "nextval" | "currval" | "setval" | "pg_get_serial_sequence" | "to_regclass" | "pg_relation_size"
+        | "pg_table_size" | "pg_total_relation_size" | "pg_indexes_size" | "has_table_privilege"
+        | "has_any_column_privilege" | "has_column_privilege" | "has_sequence_privilege" | "row_security_active" => {
+            Class::Relation
+        }
+        "to_regproc" | "to_regprocedure" | "has_function_privilege" => Class::Function,
+        "to_regtype" | "has_type_privilege" => Class::Type,
+        "to_regnamespace" | "has_schema_privilege" => Class::Schema,
+        "to_regrole" | "pg_has_role" => Class::Role,
+        "to_tsvector" | "to_tsquery" | "plainto_tsquery" | "phraseto_tsquery" | "websearch_to_tsquery"
+        | "ts_headline" | "get_current_ts_config" | "ts_debug" | "ts_parse" | "ts_lexize"
+            if args.len() > 1 || name == "ts_debug" =>
+        {
+            Class::TextSearch
+        }
+        _ => return,
+    };
+    let named: Vec<_> = args.iter().filter_map(constant).collect();
+    let wanted = if name.starts_with("has_") || name == "pg_has_role" { args.len() } else { 1 };
+    if class == Class::TextSearch {
+        if let Some((text, location)) = args.first().and_then(constant) {
+            constant_name(walk, class, text, location);
+        }
+        return;
+    }
+    // With has_*_privilege the object is one of the first two constants and the rest are words: all but the last.
+    let objects = if wanted == 1 { 1 } else { named.len().saturating_sub(1).max(usize::from(args.len() == 1)) };
+    if named.is_empty() || args.first().and_then(constant).is_none() && wanted == 1 {
+        walk.push(class, Action::Usage, ["", "", ""], Place::Unknown);
+    }
+    for (text, location) in named.into_iter().take(objects) {
+        // A user name may stand before the object; a name without a dot is the tenant's own or nobody's.
+        if wanted == 1 || text.contains('.') || class == Class::Schema {
+            constant_name(walk, class, text, location);
+        }
+    }
+}
+
+/// A constant that is read as a name of this class.
+fn constant_name(walk: &mut Walk<'_>, class: Class, text: &str, location: i32) {
+    // A number is an OID, which names nothing by itself; `-` is nothing.
+    if text == "-" || (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())) {
+        return walk.push(class, Action::Usage, ["", "", ""], Place::Unknown);
+    }
+    let bare = match class {
+        Class::Function | Class::Type => text.split(['(', '[']).next().unwrap_or_default(),
+        _ => text,
+    };
+    let place = walk.tokens.constant(location);
+    match lex::qualified(bare) {
+        Some(names) => {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            match parts(&names) {
+                Some(parts) => walk.push(class, Action::Usage, parts, place),
+                None => walk.push(class, Action::Usage, ["", "", ""], Place::Unknown),
+            }
+        }
+        // `double precision` and other spellings of built-in types, or something that PostgreSQL refuses itself.
+        None if !bare.contains('.') => walk.push(class, Action::Usage, ["", "", ""], Place::Unknown),
+        None => walk.unknown("name in a string constant"),
+    }
+}
+
+/// The text and location of a string constant.
+pub(super) fn constant(node: &p::Node) -> Option<(&str, i32)> {
+    match node.node.as_ref()? {
+        Node::AConst(c) => match c.val.as_ref()? {
+            p::a_const::Val::Sval(s) => Some((s.sval.as_str(), c.location)),
+            _ => None,
+        },
+        Node::TypeCast(c) => constant(c.arg.as_ref()?),
+        _ => None,
+    }
+}
+
+/// A cast to a type whose values are names: what is named is an access.
+pub(super) fn cast(walk: &mut Walk<'_>, cast: &p::TypeCast) {
+    let Some(type_name) = cast.type_name.as_ref() else { return };
+    let Some(names) = strings(&type_name.names) else { return };
+    let Some([_, schema, name]) = parts(&names) else { return };
+    if !matches!(schema, "" | "pg_catalog") {
+        return;
+    }
+    let class = match name {
+        "regclass" => Class::Relation,
+        "regproc" | "regprocedure" => Class::Function,
+        "regtype" => Class::Type,
+        "regnamespace" => Class::Schema,
+        "regrole" => Class::Role,
+        "regconfig" | "regdictionary" => Class::TextSearch,
+        "regcollation" => Class::Collation,
+        "regoper" | "regoperator" => return walk.push(Class::Operator, Action::Usage, ["", "", ""], Place::Unknown),
+        _ => return,
+    };
+    match cast.arg.as_deref().and_then(constant) {
+        Some((text, location)) if type_name.array_bounds.is_empty() => constant_name(walk, class, text, location),
+        _ => walk.push(class, Action::Usage, ["", "", ""], Place::Unknown),
+    }
+}
+
+/// A type's name. Built-in types written as keywords are `pg_catalog.x` by the grammar's own doing.
+pub(super) fn type_name(walk: &mut Walk<'_>, name: &p::TypeName) {
+    let Some(names) = strings(&name.names) else { return walk.unknown("type name") };
+    if names.is_empty() {
+        return;
+    }
+    // `t.c%TYPE`: the last part is a column.
+    let names = if name.pct_type { &names[..names.len() - 1] } else { &names[..] };
+    let Some(parts) = parts(names) else { return walk.unknown("type name") };
+    let class = if name.pct_type { Class::Relation } else { Class::Type };
+    let place = walk.tokens.place(name.location, names.len());
+    if place == Place::Unknown && parts[1] == "pg_catalog" && !name.pct_type {
+        return;
+    }
+    if place == Place::Unknown {
+        return walk.listed(class, Action::Usage, names);
+    }
+    walk.push(class, Action::Usage, parts, place);
+}
+
+/// A column with three or more parts carries a schema: `public.t.c`, `public.t.*`.
+pub(super) fn column(walk: &mut Walk<'_>, column: &p::ColumnRef) {
+    let names: Vec<&str> = column
+        .fields
+        .iter()
+        .map_while(|n| match n.node.as_ref() {
+            Some(Node::String(s)) => Some(s.sval.as_str()),
+            _ => None,
+        })
+        .collect();
+    let qualifier = column.fields.len() - 1;
+    if qualifier < 2 || names.len() < qualifier {
+        return;
+    }
+    // Four parts or more may be `schema.table.column.field` as well as `database.schema.table.column`.
+    let relation = if qualifier >= 3 && names[0] != "public" { &names[..3] } else { &names[..2] };
+    let Some(parts) = parts(relation) else { return walk.unknown("column name") };
+    let place = walk.tokens.place(column.location, relation.len());
+    walk.push(Class::Relation, Action::Usage, parts, place);
+}
+
+/// `OPERATOR(schema.op)`; a bare operator is found through the pinned path.
+pub(super) fn operator(walk: &mut Walk<'_>, names: &[p::Node], _location: i32) {
+    let Some(names) = strings(names) else { return walk.unknown("operator name") };
+    if let [schema, name] = names[..]
+        && schema != "pg_catalog"
+    {
+        // The tokens of an operator are not identifiers: its schema is found by itself.
+        let place = match walk.tokens.find(&walk.within, &[schema]) {
+            Place::Identifiers { name, .. } => Place::Identifiers { database: None, schema: Some(name.clone()), name },
+            other => other,
+        };
+        walk.push(Class::Operator, Action::Usage, ["", schema, name], place);
+    }
+}
+
+/// `COLLATE name`.
+pub(super) fn collation(walk: &mut Walk<'_>, names: &[p::Node]) {
+    match strings(names) {
+        Some(names) if !names.is_empty() => walk.listed(Class::Collation, Action::Usage, &names),
+        Some(_) => {}
+        None => walk.unknown("collation name"),
+    }
+}
+
+/// `current_schema`, `current_user` and the like, written without parentheses.
+pub(super) fn value_function(walk: &mut Walk<'_>, function: &p::SqlValueFunction) {
+    use p::SqlValueFunctionOp as Op;
+    let name = match Op::try_from(function.op) {
+        Ok(Op::SvfopCurrentSchema) => "current_schema",
+        Ok(Op::SvfopCurrentCatalog) => "current_catalog",
+        Ok(Op::SvfopCurrentRole | Op::SvfopCurrentUser | Op::SvfopUser) => "current_user",
+        Ok(Op::SvfopSessionUser) => "session_user",
+        Ok(Op::SqlvalueFunctionOpUndefined) | Err(_) => return walk.unknown("SQL value function"),
+        Ok(_) => return,
+    };
+    let place = walk.tokens.keyword(function.location);
+    walk.push(Class::Function, Action::Execute, ["", "pg_catalog", name], place);
+}

@@ -1,0 +1,210 @@
+//! Settings, transactions, cursors, channels, COPY: what a statement does to the session.
+
+use std::ops::Range;
+
+use pg_query::protobuf as p;
+use pg_query::protobuf::node::Node;
+
+use crate::access::{Action, Class, Place};
+use crate::effect::{Effect, Scope};
+use crate::read::expression::constant;
+use crate::read::walk::Walk;
+use crate::verdict::Reason;
+
+/// `COPY`: the client's data, never the server's files or programs.
+pub(super) fn copy(walk: &mut Walk<'_>, s: &p::CopyStmt) {
+    walk.role(s.relation.as_ref(), if s.is_from { Action::Insert } else { Action::Select });
+    if s.is_program {
+        return walk.forbid(
+            "42501",
+            "permission denied to COPY to or from an external program",
+            Reason::ServerFile,
+        );
+    }
+    if !s.filename.is_empty() {
+        return walk.forbid("42501", "permission denied to COPY to or from a file", Reason::ServerFile);
+    }
+    walk.effects.push(if s.is_from { Effect::CopyIn } else { Effect::CopyOut });
+}
+
+pub(super) fn transaction(walk: &mut Walk<'_>, s: &p::TransactionStmt) {
+    use p::TransactionStmtKind as K;
+    let effect = match K::try_from(s.kind) {
+        Ok(K::TransStmtBegin | K::TransStmtStart) => Effect::Begin,
+        Ok(K::TransStmtCommit) => Effect::Commit,
+        Ok(K::TransStmtRollback) => Effect::Rollback,
+        Ok(K::TransStmtSavepoint | K::TransStmtRelease | K::TransStmtRollbackTo) => Effect::Savepoint,
+        // A prepared transaction outlives its session and is seen by name in the whole cluster.
+        Ok(K::TransStmtPrepare | K::TransStmtCommitPrepared | K::TransStmtRollbackPrepared) => {
+            walk.forbid("55000", "prepared transactions are disabled", Reason::ForbiddenStatement);
+            Effect::TwoPhase
+        }
+        Ok(K::Undefined) | Err(_) => return walk.unknown("transaction statement"),
+    };
+    walk.effects.push(effect);
+}
+
+/// `SET`, `RESET` and their relatives.
+pub(super) fn set(walk: &mut Walk<'_>, s: &p::VariableSetStmt) {
+    use p::VariableSetKind as K;
+    let name = s.name.to_ascii_lowercase();
+    let scope = if s.is_local { Scope::Transaction } else { Scope::Session };
+    match K::try_from(s.kind) {
+        Ok(K::VarResetAll) => walk.effects.push(Effect::ResetAll),
+        Ok(K::VarReset) => {
+            walk.push(Class::Setting, Action::Show, ["", "", &name], Place::Unknown);
+            walk.effects.push(Effect::Reset { name });
+        }
+        Ok(K::VarSetDefault) => {
+            walk.push(Class::Setting, Action::Show, ["", "", &name], Place::Unknown);
+            walk.effects.push(Effect::Set { name, value: None, scope });
+        }
+        Ok(K::VarSetMulti) => {
+            // SET TRANSACTION and SET SESSION CHARACTERISTICS: isolation, read only, deferrable. A snapshot belongs to
+            // another session.
+            if name == "transaction snapshot" {
+                return walk.forbid("42501", "permission denied to import a snapshot", Reason::ForbiddenStatement);
+            }
+            if name == "session characteristics" {
+                walk.effects.push(Effect::OpaqueSetting);
+            }
+        }
+        // `SET x FROM CURRENT` stands in CREATE FUNCTION only, and takes the pinned values.
+        Ok(K::VarSetCurrent) => {}
+        Ok(K::VarSetValue) => set_value(walk, &name, &s.args, scope),
+        Ok(K::Undefined) | Err(_) => walk.unknown("SET"),
+    }
+}
+
+fn set_value(walk: &mut Walk<'_>, name: &str, args: &[p::Node], scope: Scope) {
+    let range = value_range(walk, args);
+    let values: Option<Vec<String>> = args.iter().map(value).collect();
+    let Some(values) = values else { return walk.unknown("value of SET") };
+    setting(walk, name, &values, range.clone());
+    if !walk.set_is_statement {
+        // The clause of a function: it holds while the function runs.
+        return;
+    }
+    let text = range.map(|range| walk.tokens.text(range).to_owned());
+    match text {
+        Some(text) => walk.effects.push(Effect::Set { name: name.to_owned(), value: Some(text), scope }),
+        None => walk.effects.push(Effect::OpaqueSetting),
+    }
+}
+
+/// A setting's change as accesses: the setting itself, and the schemas or the role that its value names.
+fn setting(walk: &mut Walk<'_>, name: &str, values: &[String], range: Option<Range<usize>>) {
+    let place = range.map_or(Place::Unknown, Place::Value);
+    walk.push(Class::Setting, Action::Set, ["", "", name], place);
+    if let Some(access) = walk.accesses.last_mut() {
+        access.value = Some(values.join(","));
+    }
+    let class = match name {
+        "search_path" | "temp_tablespaces" | "default_tablespace" => Class::Schema,
+        "role" | "session_authorization" => Class::Role,
+        _ => return,
+    };
+    for value in values {
+        // set_config takes a list in one string.
+        for part in value.split(',') {
+            let part = part.trim().trim_matches('"');
+            if !part.is_empty() {
+                walk.push(class, Action::Set, ["", "", part], Place::Unknown);
+            }
+        }
+    }
+}
+
+/// A value of SET as text; `None` where it is not a constant.
+fn value(node: &p::Node) -> Option<String> {
+    let constant = match node.node.as_ref()? {
+        Node::AConst(c) => c,
+        Node::TypeCast(c) => match c.arg.as_ref()?.node.as_ref()? {
+            Node::AConst(c) => c,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(match constant.val.as_ref() {
+        Some(p::a_const::Val::Sval(s)) => s.sval.clone(),
+        Some(p::a_const::Val::Ival(i)) => i.ival.to_string(),
+        Some(p::a_const::Val::Fval(f)) => f.fval.clone(),
+        Some(p::a_const::Val::Boolval(b)) => b.boolval.to_string(),
+        Some(p::a_const::Val::Bsval(_)) | None => return None,
+    })
+}
+
+/// The bytes from the first value to the last, inclusive.
+fn value_range(walk: &Walk<'_>, args: &[p::Node]) -> Option<Range<usize>> {
+    let start = args.iter().find_map(|n| match n.node.as_ref()? {
+        Node::AConst(c) => usize::try_from(c.location).ok(),
+        Node::TypeCast(c) => usize::try_from(c.location).ok(),
+        _ => None,
+    })?;
+    // In CREATE FUNCTION other options follow: the range is known only where SET is the whole statement.
+    if !walk.set_is_statement {
+        return None;
+    }
+    Some(walk.tokens.span(&(start..walk.within.end)))
+}
+
+/// `set_config(name, value, is_local)`.
+pub(super) fn set_config(walk: &mut Walk<'_>, args: &[p::Node]) {
+    let Some((name, _)) = args.first().and_then(constant) else {
+        walk.push(Class::Setting, Action::Set, ["", "", ""], Place::Unknown);
+        return walk.effects.push(Effect::OpaqueSetting);
+    };
+    let name = name.to_ascii_lowercase();
+    let given = args.get(1).and_then(constant);
+    match given {
+        Some((text, location)) => {
+            let range = match walk.tokens.constant(location) {
+                Place::Constant(range) => Some(range),
+                _ => None,
+            };
+            setting(walk, &name, &[text.to_owned()], range);
+        }
+        // A computed value: the judge permits it for settings that any value may be given.
+        None => walk.push(Class::Setting, Action::Set, ["", "", &name], Place::Unknown),
+    }
+    let local = matches!(args.get(2).and_then(|n| value(n)).as_deref(), Some("true" | "t"));
+    if !local {
+        walk.effects.push(Effect::OpaqueSetting);
+    }
+}
+
+/// `current_setting(name)`.
+pub(super) fn current_setting(walk: &mut Walk<'_>, args: &[p::Node]) {
+    if let Some((name, _)) = args.first().and_then(constant) {
+        walk.push(Class::Setting, Action::Show, ["", "", &name.to_ascii_lowercase()], Place::Unknown);
+    }
+}
+
+pub(super) fn show(walk: &mut Walk<'_>, s: &p::VariableShowStmt) {
+    walk.push(Class::Setting, Action::Show, ["", "", &s.name.to_ascii_lowercase()], Place::Unknown);
+}
+
+pub(super) fn discard(walk: &mut Walk<'_>, s: &p::DiscardStmt) {
+    let all = s.target == p::DiscardMode::DiscardAll as i32;
+    walk.effects.push(if all { Effect::DiscardAll } else { Effect::Discard });
+}
+
+pub(super) fn deallocate(walk: &mut Walk<'_>, s: &p::DeallocateStmt) {
+    walk.effects.push(Effect::Deallocate { name: (!s.isall && !s.name.is_empty()).then(|| s.name.clone()) });
+}
+
+/// `DECLARE … CURSOR WITH HOLD` outlives its transaction.
+pub(super) fn declare(walk: &mut Walk<'_>, s: &p::DeclareCursorStmt) {
+    const CURSOR_OPT_HOLD: i32 = 0x0020;
+    if s.options & CURSOR_OPT_HOLD != 0 {
+        walk.effects.push(Effect::HoldCursor);
+    }
+}
+
+pub(super) fn channel(walk: &mut Walk<'_>, name: &str, action: Action, effect: Effect) {
+    if !name.is_empty() {
+        let place = walk.tokens.find(&walk.within, &[name]);
+        walk.push(Class::Channel, action, ["", "", name], place);
+    }
+    walk.effects.push(effect);
+}

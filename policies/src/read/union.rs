@@ -1,0 +1,92 @@
+//! What follows where the two readers differ: PostgreSQL's grammar decides, the witness may only add or object.
+
+use crate::access::{Access, Action, Class, Place, Reader};
+use crate::read::witness::{Saw, Testimony, VerbClass, witness};
+use crate::read::{ReadError, Statement, guard};
+use crate::verdict::Reason;
+
+/// Takes the witness's reading into the grammar's. Says whether there was one.
+///
+/// # Errors
+/// A different number or kind of statements, or a name in a query that the witness did not see anywhere: the text was
+/// made to be read in two ways.
+pub(super) fn unite(text: &str, statements: &mut [Statement]) -> Result<bool, ReadError> {
+    let saw = match witness(text, guard::nesting(text)) {
+        Testimony::Saw(saw) => saw,
+        Testimony::Refused => return Ok(false),
+    };
+    if saw.verbs.len() != statements.len() {
+        return Err(disagree());
+    }
+    for (statement, class) in statements.iter().zip(&saw.verbs) {
+        if let Some(read) = class_of(statement.verb)
+            && (read != *class || unseen(statement, &saw))
+        {
+            return Err(disagree());
+        }
+    }
+    add(statements, &saw);
+    Ok(true)
+}
+
+/// The verbs for which both readers must agree.
+fn class_of(verb: &str) -> Option<VerbClass> {
+    Some(match verb {
+        "SELECT" => VerbClass::Query,
+        "INSERT" => VerbClass::Insert,
+        "UPDATE" => VerbClass::Update,
+        "DELETE" => VerbClass::Delete,
+        "MERGE" => VerbClass::Merge,
+        _ => return None,
+    })
+}
+
+/// Whether the grammar read a relation or function whose name the witness has nowhere.
+fn unseen(statement: &Statement, saw: &Saw) -> bool {
+    statement.accesses.iter().any(|access| {
+        matches!(access.class, Class::Relation | Class::Function)
+            && matches!(access.place, Place::Identifiers { .. })
+            && !saw.words.contains(&access.name)
+    })
+}
+
+/// Names that only the witness saw are judged too: a grammar newer than the server may read a table as a function.
+fn add(statements: &mut [Statement], saw: &Saw) {
+    let seen = |class: Class, schema: &Option<String>, name: &str, statements: &[Statement]| {
+        let mut accesses = statements.iter().flat_map(|s| &s.accesses);
+        accesses.any(|a| a.name == name && (schema.is_none() || a.class == class && a.schema == *schema))
+    };
+    let both = [(Class::Relation, Action::Select, &saw.relations), (Class::Function, Action::Execute, &saw.functions)];
+    for (class, action, names) in both {
+        for (schema, name) in names {
+            if seen(class, schema, name, statements) {
+                continue;
+            }
+            // A set-returning function in FROM is a relation to the witness.
+            if class == Class::Relation && seen(Class::Function, schema, name, statements) {
+                continue;
+            }
+            let Some(first) = statements.first_mut() else { return };
+            first.accesses.push(Access {
+                class,
+                action,
+                database: None,
+                schema: schema.clone(),
+                name: name.clone(),
+                value: None,
+                place: Place::Unknown,
+                reader: Reader::Witness,
+            });
+        }
+    }
+}
+
+fn disagree() -> ReadError {
+    ReadError {
+        sqlstate: "0A000",
+        message: "the statement can be read in two ways and is refused".into(),
+        hint: Some("Write it without unusual operators, labels or comments.".into()),
+        position: None,
+        reason: Reason::ReadersDisagree,
+    }
+}
