@@ -1,1 +1,146 @@
 //! What PostgreSQL itself owns: catalog relations and functions, and how each is treated.
+//!
+//! The lists are data (`policies/data/*.csv`), read once. A name that is on none of them is not PostgreSQL's own.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// How a relation of `pg_catalog` or `information_schema` is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelationUse {
+    /// Rewritten to the filtered view of the same name in `palisade` or `palisade_info`.
+    View,
+    /// The same for everybody: read as it is.
+    Raw,
+    /// Refused.
+    Hidden,
+    /// Not PostgreSQL's own.
+    Unknown,
+}
+
+/// How a function of `pg_catalog` is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FunctionUse {
+    /// It computes.
+    Harmless,
+    /// Allowed; its constant arguments are judged as names.
+    NamesThings,
+    /// Rewritten to the function of the same name in `palisade`.
+    Replaced,
+    /// Refused.
+    Forbidden,
+    /// Not PostgreSQL's own.
+    Unknown,
+}
+
+/// Functions of common extensions that reach files, other servers or other tenants' pages; refused wherever they live.
+const FORBIDDEN_PREFIXES: [&str; 12] = [
+    "dblink", "postgres_fdw", "file_fdw", "pg_stat_statements", "pg_buffercache", "pgstat", "pgrowlocks", "bt_",
+    "heap_page", "get_raw_page", "pg_prewarm", "autoprewarm",
+];
+/// The same, whole names.
+const FORBIDDEN_NAMES: [&str; 14] = [
+    "page_header", "fsm_page_contents", "pg_freespace", "pg_visibility", "pg_visibility_map", "pg_truncate_visibility_map",
+    "pg_check_frozen", "pg_check_visible", "verify_heapam", "crosstab", "connectby", "xpath_table", "lo_manage",
+    "pg_relpages",
+];
+
+static RELATIONS: LazyLock<HashMap<(&'static str, &'static str), RelationUse>> = LazyLock::new(|| {
+    lines(include_str!("../data/relations.csv"))
+        .filter_map(|line| {
+            let mut fields = line.split(',');
+            let key = (fields.next()?, fields.next()?);
+            let treatment = match fields.next()? {
+                "view" => RelationUse::View,
+                "raw" => RelationUse::Raw,
+                _ => RelationUse::Hidden,
+            };
+            Some((key, treatment))
+        })
+        .collect()
+});
+
+static FUNCTIONS: LazyLock<HashMap<&'static str, FunctionUse>> = LazyLock::new(|| {
+    lines(include_str!("../data/functions.csv"))
+        .filter_map(|line| {
+            let (name, treatment) = line.split_once(',')?;
+            let treatment = match treatment {
+                "harmless" => FunctionUse::Harmless,
+                "names" => FunctionUse::NamesThings,
+                "replaced" => FunctionUse::Replaced,
+                _ => FunctionUse::Forbidden,
+            };
+            Some((name, treatment))
+        })
+        .collect()
+});
+
+static TYPES: LazyLock<std::collections::HashSet<&'static str>> =
+    LazyLock::new(|| lines(include_str!("../data/types.csv")).collect());
+
+fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// How a relation of one of PostgreSQL's own schemas is treated. One that a newer server has and no list knows is
+/// hidden where its name begins with `pg_`.
+#[must_use]
+pub fn relation(schema: &str, name: &str) -> RelationUse {
+    match RELATIONS.get(&(schema, name)) {
+        Some(treatment) => *treatment,
+        None if name.starts_with("pg_") => RelationUse::Hidden,
+        None => RelationUse::Unknown,
+    }
+}
+
+/// How a function is treated, by its name alone: every overload alike.
+#[must_use]
+pub fn function(name: &str) -> FunctionUse {
+    if let Some(treatment) = FUNCTIONS.get(name) {
+        return *treatment;
+    }
+    let refused = FORBIDDEN_NAMES.contains(&name)
+        || FORBIDDEN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || name.starts_with("pg_");
+    if refused { FunctionUse::Forbidden } else { FunctionUse::Unknown }
+}
+
+/// Whether `pg_catalog` has a relation of this name: it comes before anything of the tenant's.
+#[must_use]
+pub fn is_catalog_relation(name: &str) -> bool {
+    RELATIONS.contains_key(&("pg_catalog", name))
+}
+
+/// Whether `pg_catalog` has a type of this name, row types of its relations included.
+#[must_use]
+pub fn is_catalog_type(name: &str) -> bool {
+    TYPES.contains(name) || TYPES.contains(name.trim_start_matches('_')) || is_catalog_relation(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn treatments_follow_the_lists() {
+        for (name, want) in [
+            ("count", FunctionUse::Harmless),
+            ("generate_series", FunctionUse::Harmless),
+            ("set_config", FunctionUse::NamesThings),
+            ("current_schema", FunctionUse::Replaced),
+            ("pg_read_file", FunctionUse::Forbidden),
+            ("query_to_xml", FunctionUse::Forbidden),
+            ("dblink_connect", FunctionUse::Forbidden),
+            ("pg_something_new", FunctionUse::Forbidden),
+            ("add_tax", FunctionUse::Unknown),
+        ] {
+            assert_eq!(function(name), want, "{name}");
+        }
+        assert_eq!(relation("pg_catalog", "pg_class"), RelationUse::View);
+        assert_eq!(relation("pg_catalog", "pg_authid"), RelationUse::Hidden);
+        assert_eq!(relation("pg_catalog", "pg_new"), RelationUse::Hidden);
+        assert_eq!(relation("information_schema", "tables"), RelationUse::View);
+        assert_eq!(relation("pg_catalog", "users"), RelationUse::Unknown);
+        assert!(is_catalog_type("int4") && is_catalog_type("_int4") && !is_catalog_type("users"));
+    }
+}

@@ -1,1 +1,267 @@
-//! Byte patches in the original text, never a re-print.
+//! Byte patches in the original text, never a re-print. The patched text is read again: what it names must be exactly
+//! what was permitted.
+
+use std::ops::Range;
+
+use crate::access::{Access, Class, Place, Reader};
+use crate::judge::Namespace;
+use crate::judge::resolve::resolve;
+use crate::limits::Limits;
+use crate::read::{ReadError, Reading, read};
+use crate::verdict::{Patch, Permit, Reason};
+
+/// Longest channel name that PostgreSQL takes, in bytes.
+const CHANNEL_BYTES: usize = 63;
+
+/// A name as the rewritten text must hold it.
+type Named = (Class, crate::access::Action, Option<String>, String);
+
+/// The text to send instead, with its patches; `None` where the original is sent.
+///
+/// # Errors
+/// A name that must be another and whose place is not known, or a patched text that reads differently.
+pub(crate) fn rewrite(
+    text: &str,
+    reading: &Reading,
+    namespace: &Namespace,
+    limits: &Limits,
+) -> Result<(Option<String>, Vec<Patch>), ReadError> {
+    let mut patches = Vec::new();
+    for access in reading.statements.iter().flat_map(|s| &s.accesses) {
+        if access.reader == Reader::Grammar {
+            patch(text, access, namespace, &mut patches)?;
+        }
+    }
+    if patches.is_empty() {
+        return Ok((None, patches));
+    }
+    patches.sort_by_key(|p| (p.range.start, p.range.end));
+    patches.dedup();
+    if patches.windows(2).any(|pair| pair[0].range.end > pair[1].range.start) {
+        return Err(cannot("overlapping names"));
+    }
+    let rewritten = apply(text, &patches);
+    let slack = Limits { statement_bytes: limits.statement_bytes.max(rewritten.len()), ..*limits };
+    let slack = Limits { operators: limits.operators.saturating_add(patches.len()), ..slack };
+    let again = read(&rewritten, &slack)?;
+    if expected(reading, namespace) != names(&again) {
+        return Err(cannot("this statement"));
+    }
+    Ok((Some(rewritten), patches))
+}
+
+fn apply(text: &str, patches: &[Patch]) -> String {
+    let mut out = String::with_capacity(text.len() + patches.len() * 24);
+    let mut from = 0;
+    for patch in patches {
+        out.push_str(&text[from..patch.range.start]);
+        out.push_str(&patch.text);
+        from = patch.range.end;
+    }
+    out.push_str(&text[from..]);
+    out
+}
+
+/// The patches that one access needs.
+fn patch(text: &str, access: &Access, ns: &Namespace, out: &mut Vec<Patch>) -> Result<(), ReadError> {
+    if access.class == Class::Channel {
+        return channel(access, ns, out);
+    }
+    if access.name.is_empty() {
+        return Ok(());
+    }
+    let resolved = resolve(access, ns);
+    let wanted = resolved.schema.as_deref();
+    match (&access.place, wanted) {
+        (Place::Identifiers { database: Some(database), schema: Some(schema), .. }, _) => {
+            // The database is the tenant's own and goes, dot included.
+            let to = wanted.map_or_else(|| text[schema.clone()].to_owned(), quoted);
+            out.push(Patch { range: database.start..schema.end, text: to });
+        }
+        (_, None) => {}
+        (Place::Identifiers { schema: Some(schema), .. }, Some(wanted)) => {
+            out.push(Patch { range: schema.clone(), text: quoted(wanted) });
+        }
+        (Place::Identifiers { schema: None, name, .. }, Some(wanted)) if access.class == Class::Schema => {
+            out.push(Patch { range: name.clone(), text: quoted(wanted) });
+        }
+        (Place::Identifiers { schema: None, name, .. }, Some(wanted)) => {
+            out.push(Patch { range: name.start..name.start, text: format!("{}.", quoted(wanted)) });
+        }
+        (Place::Value(range), Some(path)) if access.class == Class::Setting => value(text, range, path, out),
+        (Place::Keyword(range), Some(wanted)) => {
+            out.push(Patch { range: range.clone(), text: format!("{wanted}.{}()", keyword_function(&access.name)) });
+        }
+        (Place::Constant(range), Some(wanted)) => constant(text, access, range, wanted, out)?,
+        // The elements of a search_path are replaced with the whole value.
+        (Place::Unknown, Some(_)) if access.class == Class::Schema && access.action == crate::access::Action::Set => {}
+        (Place::Unknown | Place::Body | Place::Value(_), Some(_)) => return Err(cannot("this name")),
+    }
+    Ok(())
+}
+
+fn value(text: &str, range: &Range<usize>, path: &str, out: &mut Vec<Patch>) {
+    // `set_config` has one string, `SET` a list.
+    let to = if text[range.clone()].ends_with('\'') && !text[..range.start].trim_end().ends_with(['=', 'o', 'O']) {
+        literal(path)
+    } else {
+        path.to_owned()
+    };
+    out.push(Patch { range: range.clone(), text: to });
+}
+
+fn constant(text: &str, access: &Access, range: &Range<usize>, wanted: &str, out: &mut Vec<Patch>) -> Result<(), ReadError> {
+    // Only a plain constant shows its value as it is written.
+    let spelled = text[range.clone()].strip_prefix('\'').and_then(|s| s.strip_suffix('\''));
+    let Some(spelled) = spelled else { return Err(cannot("a name in this kind of string constant")) };
+    let spelled = spelled.replace("''", "'");
+    let rest = match access.schema {
+        Some(_) => match after_schema(&spelled) {
+            Some(rest) => rest,
+            None => return Err(cannot("a name in this string constant")),
+        },
+        None => spelled.trim_start(),
+    };
+    let to = if access.class == Class::Schema { quoted(wanted) } else { format!("{}.{rest}", quoted(wanted)) };
+    out.push(Patch { range: range.clone(), text: literal(&to) });
+    Ok(())
+}
+
+/// What stands behind the first part and its dot.
+fn after_schema(name: &str) -> Option<&str> {
+    let name = name.trim_start();
+    if let Some(quoted) = name.strip_prefix('"') {
+        let end = quoted.find("\".")?;
+        return Some(quoted[end + 2..].trim_start());
+    }
+    name.split_once('.').map(|(_, rest)| rest.trim_start())
+}
+
+/// Channels of two tenants never meet: the physical name begins with the schema's.
+fn channel(access: &Access, ns: &Namespace, out: &mut Vec<Patch>) -> Result<(), ReadError> {
+    let physical = physical_channel(&access.name, ns);
+    if physical.len() > CHANNEL_BYTES {
+        return Err(ReadError {
+            sqlstate: "22023",
+            message: "channel name too long".into(),
+            hint: Some(format!("A channel name has at most {} bytes here.", CHANNEL_BYTES - ns.schema.len() - 1)),
+            position: None,
+            reason: Reason::LimitExceeded,
+        });
+    }
+    match &access.place {
+        Place::Identifiers { schema: None, name, .. } => {
+            out.push(Patch { range: name.clone(), text: quoted(&physical) });
+            Ok(())
+        }
+        _ => Err(cannot("this channel name")),
+    }
+}
+
+/// The name that a channel has in the database.
+#[must_use]
+pub fn physical_channel(name: &str, namespace: &Namespace) -> String {
+    format!("{}:{name}", namespace.schema)
+}
+
+fn keyword_function(name: &str) -> &str {
+    if name == "current_catalog" { "current_database" } else { name }
+}
+
+/// An identifier, quoted where it must be.
+fn quoted(name: &str) -> String {
+    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Whether an access must be found again as it was permitted.
+fn compared(access: &Access) -> bool {
+    access.reader == Reader::Grammar
+        && !access.name.is_empty()
+        && matches!(
+            access.class,
+            Class::Relation
+                | Class::Function
+                | Class::Type
+                | Class::Operator
+                | Class::OperatorClass
+                | Class::Collation
+                | Class::TextSearch
+                | Class::Statistics
+                | Class::Channel
+        )
+}
+
+/// What the rewritten text must name.
+fn expected(reading: &Reading, ns: &Namespace) -> Vec<Named> {
+    let mut all: Vec<Named> = reading
+        .statements
+        .iter()
+        .flat_map(|s| &s.accesses)
+        .filter(|access| compared(access))
+        .map(|access| {
+            let schema = resolve(access, ns).schema.or_else(|| access.schema.clone());
+            let name = match access.class {
+                Class::Channel => physical_channel(&access.name, ns),
+                _ if matches!(access.place, Place::Keyword(_)) && schema.as_deref() == Some("palisade") => {
+                    keyword_function(&access.name).to_owned()
+                }
+                _ => access.name.clone(),
+            };
+            let schema = if access.class == Class::Channel { None } else { schema };
+            (access.class, access.action, schema, name)
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+/// What a text names.
+fn names(reading: &Reading) -> Vec<Named> {
+    let mut all: Vec<Named> = reading
+        .statements
+        .iter()
+        .flat_map(|s| &s.accesses)
+        .filter(|access| compared(access))
+        .map(|access| (access.class, access.action, access.schema.clone(), access.name.clone()))
+        .collect();
+    all.sort();
+    all
+}
+
+fn cannot(what: &str) -> ReadError {
+    ReadError {
+        sqlstate: "0A000",
+        message: format!("{what} cannot be mapped to the tenant's schema"),
+        hint: Some("Write the name without a schema, as a plain identifier or plain string constant.".into()),
+        position: None,
+        reason: Reason::NotUnderstood,
+    }
+}
+
+impl Permit {
+    /// Maps a position in the text that was sent (characters from 1, as PostgreSQL counts) to one in the client's.
+    #[must_use]
+    pub fn map_position(&self, original: &str, position: usize) -> usize {
+        let Some(rewritten) = &self.rewritten else { return position };
+        let byte = rewritten.char_indices().nth(position.saturating_sub(1)).map_or(rewritten.len(), |(at, _)| at);
+        let (mut in_new, mut in_old) = (0usize, 0usize);
+        for patch in &self.patches {
+            let start = in_new + (patch.range.start - in_old);
+            if byte < start {
+                break;
+            }
+            let end = start + patch.text.len();
+            if byte < end {
+                return original[..patch.range.start].chars().count() + 1;
+            }
+            (in_new, in_old) = (end, patch.range.end);
+        }
+        let old = (in_old + (byte - in_new)).min(original.len());
+        original.get(..old).map_or(position, |before| before.chars().count() + 1)
+    }
+}

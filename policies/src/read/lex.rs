@@ -15,7 +15,9 @@ pub(super) struct Tokens<'t> {
 impl<'t> Tokens<'t> {
     /// Scans a text. A text that the scanner refuses has no tokens: nothing in it can be placed.
     pub(super) fn new(text: &'t str) -> Self {
-        let mut tokens = pg_query::scan_tokens(text).unwrap_or_default();
+        // pg_query makes a slice from a null pointer where a text has no token at all.
+        let blank = text.trim().is_empty();
+        let mut tokens = if blank { Vec::new() } else { pg_query::scan_tokens(text).unwrap_or_default() };
         tokens.retain(|t| t.token != Token::SqlComment as i32 && t.token != Token::CComment as i32);
         Self { text, tokens }
     }
