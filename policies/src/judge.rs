@@ -114,13 +114,19 @@ impl Judge {
         let mut rules: Vec<String> = Vec::new();
         for (index, statement) in reading.statements.iter().enumerate() {
             if let Some(error) = &statement.forbidden {
-                return deny(Denial { statement: index, verb: statement.verb, ..Denial::from_read_error(error.clone()) });
+                return deny(Denial {
+                    statement: index,
+                    verb: statement.verb,
+                    ..Denial::from_read_error(error.clone())
+                });
             }
             for access in &statement.accesses {
                 match self.decide(access, namespace) {
                     Ok(rule) if rules.contains(&rule) => {}
                     Ok(rule) => rules.push(rule),
-                    Err((rule, resolved)) => return deny(denial(text, index, statement, access, &resolved, rule)),
+                    Err((rule, resolved)) => {
+                        return deny(denial(text, index, statement, access, &resolved, rule));
+                    }
                 }
             }
         }
@@ -163,7 +169,8 @@ impl Judge {
             action: access.action.word(),
         };
         // An empty name is one that the statement computes; the policy sees a word for it.
-        let question = if question.name.is_empty() { Question { name: "*".into(), ..question } } else { question };
+        let question =
+            if question.name.is_empty() { Question { name: "*".into(), ..question } } else { question };
         match self.engine.ask(question) {
             Answer::Allow(rule) => Ok(rule),
             Answer::Deny(rule) => Err((rule, resolved)),

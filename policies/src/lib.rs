@@ -11,6 +11,7 @@
 //! - [`effect`]: what a statement does to the session.
 //! - [`limits`]: the named limits that hold before any parser sees a text.
 //! - [`read`]: text to [`read::Reading`], by two independent readers.
+//! - [`explain`]: the same for people who ask why.
 //! - [`judge`]: policy (casbin) over accesses; a denial is in PostgreSQL's own words.
 //! - [`rewrite`]: byte patches in the original text, never a re-print.
 //! - [`names`]: what PostgreSQL itself owns: catalog relations and functions, and how each is treated.
@@ -20,6 +21,7 @@
 
 pub mod access;
 pub mod effect;
+pub mod explain;
 pub mod judge;
 pub mod limits;
 pub mod names;
@@ -29,7 +31,8 @@ pub mod verdict;
 
 pub use access::{Access, Action, Class, Place, Reader};
 pub use effect::Effect;
+pub use explain::{Explanation, explain, shape};
 pub use judge::{Judge, Namespace, PolicyError};
 pub use limits::Limits;
-pub use read::{Reading, ReadError, Statement};
+pub use read::{ReadError, Reading, Statement};
 pub use verdict::{Denial, Patch, Permit, Reason, Verdict};

@@ -16,6 +16,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { statement_bytes: 1 << 20, statements: 1_000, operators: 20_000, operator_run_budget: 1_000_000 }
+        Self {
+            statement_bytes: 1 << 20,
+            statements: 1_000,
+            operators: 20_000,
+            operator_run_budget: 1_000_000,
+        }
     }
 }

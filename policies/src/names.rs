@@ -35,13 +35,34 @@ pub enum FunctionUse {
 
 /// Functions of common extensions that reach files, other servers or other tenants' pages; refused wherever they live.
 const FORBIDDEN_PREFIXES: [&str; 12] = [
-    "dblink", "postgres_fdw", "file_fdw", "pg_stat_statements", "pg_buffercache", "pgstat", "pgrowlocks", "bt_",
-    "heap_page", "get_raw_page", "pg_prewarm", "autoprewarm",
+    "dblink",
+    "postgres_fdw",
+    "file_fdw",
+    "pg_stat_statements",
+    "pg_buffercache",
+    "pgstat",
+    "pgrowlocks",
+    "bt_",
+    "heap_page",
+    "get_raw_page",
+    "pg_prewarm",
+    "autoprewarm",
 ];
 /// The same, whole names.
 const FORBIDDEN_NAMES: [&str; 14] = [
-    "page_header", "fsm_page_contents", "pg_freespace", "pg_visibility", "pg_visibility_map", "pg_truncate_visibility_map",
-    "pg_check_frozen", "pg_check_visible", "verify_heapam", "crosstab", "connectby", "xpath_table", "lo_manage",
+    "page_header",
+    "fsm_page_contents",
+    "pg_freespace",
+    "pg_visibility",
+    "pg_visibility_map",
+    "pg_truncate_visibility_map",
+    "pg_check_frozen",
+    "pg_check_visible",
+    "verify_heapam",
+    "crosstab",
+    "connectby",
+    "xpath_table",
+    "lo_manage",
     "pg_relpages",
 ];
 

@@ -124,7 +124,8 @@ pub fn read(text: &str, limits: &Limits) -> Result<Reading, ReadError> {
         });
     }
     let tokens = lex::Tokens::new(text);
-    let mut statements = raw.iter().map(|raw| statement(text, raw, &tokens)).collect::<Result<Vec<_>, _>>()?;
+    let mut statements =
+        raw.iter().map(|raw| statement(text, raw, &tokens)).collect::<Result<Vec<_>, _>>()?;
     let witnessed = union::unite(text, &mut statements)?;
     Ok(Reading { statements, witnessed })
 }
@@ -160,8 +161,13 @@ fn refused(text: &str, error: pg_query::Error) -> ReadError {
         pg_query::Error::Parse(message) => message,
         _ => return ReadError::not_understood("this statement"),
     };
-    let sqlstate = if message.contains("stack depth") || message.contains("memory exhausted") { "54001" } else { "42601" };
-    let position = near(&message).and_then(|word| text.find(word)).map(|byte| text[..byte].chars().count() + 1);
+    let sqlstate = if message.contains("stack depth") || message.contains("memory exhausted") {
+        "54001"
+    } else {
+        "42601"
+    };
+    let position =
+        near(&message).and_then(|word| text.find(word)).map(|byte| text[..byte].chars().count() + 1);
     let position = position.or_else(|| message.contains("at end of input").then(|| text.chars().count() + 1));
     ReadError { sqlstate, message, hint: None, position, reason: Reason::SyntaxError }
 }

@@ -90,11 +90,15 @@ fn patch(text: &str, access: &Access, ns: &Namespace, out: &mut Vec<Patch>) -> R
         }
         (Place::Value(range), Some(path)) if access.class == Class::Setting => value(text, range, path, out),
         (Place::Keyword(range), Some(wanted)) => {
-            out.push(Patch { range: range.clone(), text: format!("{wanted}.{}()", keyword_function(&access.name)) });
+            out.push(Patch {
+                range: range.clone(),
+                text: format!("{wanted}.{}()", keyword_function(&access.name)),
+            });
         }
         (Place::Constant(range), Some(wanted)) => constant(text, access, range, wanted, out)?,
         // The elements of a search_path are replaced with the whole value.
-        (Place::Unknown, Some(_)) if access.class == Class::Schema && access.action == crate::access::Action::Set => {}
+        (Place::Unknown, Some(_))
+            if access.class == Class::Schema && access.action == crate::access::Action::Set => {}
         (Place::Unknown | Place::Body | Place::Value(_), Some(_)) => return Err(cannot("this name")),
     }
     Ok(())
@@ -102,7 +106,9 @@ fn patch(text: &str, access: &Access, ns: &Namespace, out: &mut Vec<Patch>) -> R
 
 fn value(text: &str, range: &Range<usize>, path: &str, out: &mut Vec<Patch>) {
     // `set_config` has one string, `SET` a list.
-    let to = if text[range.clone()].ends_with('\'') && !text[..range.start].trim_end().ends_with(['=', 'o', 'O']) {
+    let to = if text[range.clone()].ends_with('\'')
+        && !text[..range.start].trim_end().ends_with(['=', 'o', 'O'])
+    {
         literal(path)
     } else {
         path.to_owned()
@@ -110,7 +116,13 @@ fn value(text: &str, range: &Range<usize>, path: &str, out: &mut Vec<Patch>) {
     out.push(Patch { range: range.clone(), text: to });
 }
 
-fn constant(text: &str, access: &Access, range: &Range<usize>, wanted: &str, out: &mut Vec<Patch>) -> Result<(), ReadError> {
+fn constant(
+    text: &str,
+    access: &Access,
+    range: &Range<usize>,
+    wanted: &str,
+    out: &mut Vec<Patch>,
+) -> Result<(), ReadError> {
     // Only a plain constant shows its value as it is written.
     let spelled = text[range.clone()].strip_prefix('\'').and_then(|s| s.strip_suffix('\''));
     let Some(spelled) = spelled else { return Err(cannot("a name in this kind of string constant")) };
@@ -122,7 +134,8 @@ fn constant(text: &str, access: &Access, range: &Range<usize>, wanted: &str, out
         },
         None => spelled.trim_start(),
     };
-    let to = if access.class == Class::Schema { quoted(wanted) } else { format!("{}.{rest}", quoted(wanted)) };
+    let to =
+        if access.class == Class::Schema { quoted(wanted) } else { format!("{}.{rest}", quoted(wanted)) };
     out.push(Patch { range: range.clone(), text: literal(&to) });
     Ok(())
 }
@@ -144,7 +157,10 @@ fn channel(access: &Access, ns: &Namespace, out: &mut Vec<Patch>) -> Result<(), 
         return Err(ReadError {
             sqlstate: "22023",
             message: "channel name too long".into(),
-            hint: Some(format!("A channel name has at most {} bytes here.", CHANNEL_BYTES - ns.schema.len() - 1)),
+            hint: Some(format!(
+                "A channel name has at most {} bytes here.",
+                CHANNEL_BYTES - ns.schema.len() - 1
+            )),
             position: None,
             reason: Reason::LimitExceeded,
         });
@@ -248,7 +264,8 @@ impl Permit {
     #[must_use]
     pub fn map_position(&self, original: &str, position: usize) -> usize {
         let Some(rewritten) = &self.rewritten else { return position };
-        let byte = rewritten.char_indices().nth(position.saturating_sub(1)).map_or(rewritten.len(), |(at, _)| at);
+        let byte =
+            rewritten.char_indices().nth(position.saturating_sub(1)).map_or(rewritten.len(), |(at, _)| at);
         let (mut in_new, mut in_old) = (0usize, 0usize);
         for patch in &self.patches {
             let start = in_new + (patch.range.start - in_old);

@@ -25,7 +25,17 @@ fn filled(text: &str) -> String {
         ("{B}", "globex"),
     ]
     .iter()
-    .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    .fold(with_oids(text), |text, (from, to)| text.replace(from, to))
+}
+
+/// `{OREL_users}` and its like are OIDs that a live server gives.
+fn with_oids(text: &str) -> String {
+    let mut text = text.to_owned();
+    while let Some(start) = text.find("{O") {
+        let Some(length) = text[start..].find('}') else { break };
+        text.replace_range(start..=start + length, "16384");
+    }
+    text
 }
 
 /// The texts of one case in order: simple queries and Parse messages.
@@ -57,11 +67,17 @@ fn verdict(judge: &Judge, text: &str) -> Verdict {
 }
 
 fn deep<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    std::thread::Builder::new().stack_size(STACK).spawn(work).unwrap().join().expect("the work does not panic")
+    std::thread::Builder::new()
+        .stack_size(STACK)
+        .spawn(work)
+        .unwrap()
+        .join()
+        .expect("the work does not panic")
 }
 
-/// Cases that wall 1 leaves to wall 2: what is named only at run time, inside a body that no reader sees into.
-const FOR_WALL_2: [&str; 5] = ["SP-014", "SP-016", "SP-017", "RO-011", "CP-015"];
+/// Cases that wall 1 leaves to wall 2: RESET, which returns to the pinned path, and names that a body computes at run
+/// time.
+const FOR_WALL_2: [&str; 6] = ["SP-016", "SP-017", "RO-011", "DY-002", "DY-006", "DY-013"];
 
 #[test]
 fn attacks_of_the_first_classes_are_refused_by_wall_1() -> Result<(), PolicyError> {
@@ -134,7 +150,7 @@ fn benign_statements_are_permitted() -> Result<(), PolicyError> {
         }
         println!("benign cases permitted by wall 1: {permitted} of {total}; refused:");
         refused.iter().for_each(|line| println!("  {line}"));
-        assert!(permitted * 100 >= total * 85, "{permitted} of {total}");
+        assert!(permitted * 100 >= total * 95, "{permitted} of {total}");
     });
     Ok(())
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::RwLock;
 
-use casbin::rhai::Dynamic;
 use casbin::function_map::OperatorFunction;
+use casbin::rhai::Dynamic;
 use casbin::{CoreApi, DefaultModel, Enforcer, MgmtApi, StringAdapter};
 
 use crate::judge::PolicyError;
@@ -47,13 +47,15 @@ impl Engine {
         })
         .map_err(|error| PolicyError(format!("it cannot be compiled: {error}")))?;
         enforcer.add_function("wordIn", OperatorFunction::Arg2(|word, list| matches(&word, &list, word_in)));
-        enforcer.add_function("nameLike", OperatorFunction::Arg2(|name, glob| matches(&name, &glob, name_like)));
+        enforcer
+            .add_function("nameLike", OperatorFunction::Arg2(|name, glob| matches(&name, &glob, name_like)));
         let lines = enforcer.get_policy();
         // casbin lets an empty policy allow; a line of the wrong length would be skipped in silence.
         if lines.is_empty() {
             return Err(PolicyError("it has no line".into()));
         }
-        if let Some(line) = lines.iter().find(|l| l.len() != 6 || !matches!(l[5].as_str(), "allow" | "deny")) {
+        if let Some(line) = lines.iter().find(|l| l.len() != 6 || !matches!(l[5].as_str(), "allow" | "deny"))
+        {
             return Err(PolicyError(format!(
                 "the line \"{}\" must have six fields, the last allow or deny",
                 line.join(", ")
@@ -130,7 +132,9 @@ mod tests {
     #[test]
     fn words_and_names_follow_the_table() {
         assert!(word_in("a", "a|b") && word_in("b", "a|b") && word_in("x", "*"));
-        assert!(!word_in("", "*") && !word_in("a", "") && !word_in("a", "ab|ba") && !word_in("@foreign", "*"));
+        assert!(
+            !word_in("", "*") && !word_in("a", "") && !word_in("a", "ab|ba") && !word_in("@foreign", "*")
+        );
         assert!(name_like("audit_x", "audit_*") && name_like("x", "*") && name_like("x", "x"));
         assert!(!name_like("x", "") && !name_like("xy", "x"));
     }

@@ -60,7 +60,9 @@ pub(crate) fn resolve(access: &Access, ns: &Namespace) -> Resolved {
 
 fn qualified(access: &Access, ns: &Namespace) -> Resolved {
     match access.schema.as_deref() {
-        Some("public") => Resolved { place: "@own", reason: Reason::NoRight, schema: Some(ns.schema.clone()) },
+        Some("public") => {
+            Resolved { place: "@own", reason: Reason::NoRight, schema: Some(ns.schema.clone()) }
+        }
         Some(schema) if schema == ns.schema => Resolved::plain("@own", Reason::NoRight),
         Some("pg_catalog") => catalog(access),
         Some("information_schema") if access.class == Class::Relation => information_schema(access),
@@ -96,7 +98,9 @@ fn catalog(access: &Access) -> Resolved {
         },
         Class::Function => match names::function(&access.name) {
             FunctionUse::Replaced => replaced,
-            FunctionUse::Harmless | FunctionUse::NamesThings => Resolved::plain("pg_catalog", Reason::NoRight),
+            FunctionUse::Harmless | FunctionUse::NamesThings => {
+                Resolved::plain("pg_catalog", Reason::NoRight)
+            }
             FunctionUse::Forbidden | FunctionUse::Unknown => {
                 Resolved::plain("@forbidden", Reason::ForbiddenFunction)
             }
@@ -138,8 +142,13 @@ fn schema(access: &Access, ns: &Namespace) -> Resolved {
 /// A role: the tenant knows its own by their kinds.
 fn role(access: &Access, ns: &Namespace) -> Resolved {
     let name = access.name.as_str();
-    let own = matches!(name, "none" | "default") || name.strip_prefix(&*ns.schema).is_some_and(|r| r.starts_with('_'));
-    if own { Resolved::plain("@own", Reason::NoRight) } else { Resolved::plain("@foreign", Reason::ForeignRole) }
+    let own = matches!(name, "none" | "default")
+        || name.strip_prefix(&*ns.schema).is_some_and(|r| r.starts_with('_'));
+    if own {
+        Resolved::plain("@own", Reason::NoRight)
+    } else {
+        Resolved::plain("@foreign", Reason::ForeignRole)
+    }
 }
 
 /// Settings that change how text is read, or who the session is, stay where they are.
@@ -152,15 +161,26 @@ fn setting(access: &Access, ns: &Namespace) -> Resolved {
     let free = match access.name.as_str() {
         // The schemas and roles of the value are accesses of their own; the path itself is written anew.
         "search_path" if value.is_some() => {
-            return Resolved { place: "@free", reason: Reason::PinnedSetting, schema: Some(ns.search_path()) };
+            return Resolved {
+                place: "@free",
+                reason: Reason::PinnedSetting,
+                schema: Some(ns.search_path()),
+            };
         }
         "role" | "session_authorization" => value.is_some(),
         "client_encoding" => same(&["utf8", "utf-8", "unicode"]),
         "standard_conforming_strings" => same(&["on", "true", "1", "yes"]),
         "backslash_quote" => same(&["safe_encoding"]),
-        "search_path" | "session_replication_role" | "default_tablespace" | "temp_tablespaces"
-        | "session_preload_libraries" | "local_preload_libraries" | "dynamic_library_path"
-        | "allow_system_table_mods" | "lo_compat_privileges" | "escape_string_warning" => false,
+        "search_path"
+        | "session_replication_role"
+        | "default_tablespace"
+        | "temp_tablespaces"
+        | "session_preload_libraries"
+        | "local_preload_libraries"
+        | "dynamic_library_path"
+        | "allow_system_table_mods"
+        | "lo_compat_privileges"
+        | "escape_string_warning" => false,
         _ => true,
     };
     Resolved::plain(if free { "@free" } else { "@pinned" }, Reason::PinnedSetting)

@@ -630,7 +630,7 @@ pub(super) fn children<'a>(node: NodeRef<'a>, visit: &mut dyn FnMut(NodeRef<'a>)
             relation,
             cols,
             select_stmt,
-            on_conflict_clause: _,
+            on_conflict_clause,
             returning_clause,
             with_clause,
             r#override: _,
@@ -638,6 +638,7 @@ pub(super) fn children<'a>(node: NodeRef<'a>, visit: &mut dyn FnMut(NodeRef<'a>)
             relation.iter().for_each(|n| visit(NodeRef::RangeVar(n)));
             many_node(cols, visit);
             some_node(select_stmt, visit);
+            on_conflict_clause.iter().for_each(|n| visit(NodeRef::OnConflictClause(n)));
             returning_clause.iter().for_each(|n| visit(NodeRef::ReturningClause(n)));
             with_clause.iter().for_each(|n| visit(NodeRef::WithClause(n)));
         }
@@ -1728,7 +1729,7 @@ pub(super) fn children<'a>(node: NodeRef<'a>, visit: &mut dyn FnMut(NodeRef<'a>)
             relkind: _,
             rellockmode: _,
             perminfoindex: _,
-            tablesample: _,
+            tablesample,
             subquery,
             security_barrier: _,
             jointype: _,
@@ -1756,6 +1757,7 @@ pub(super) fn children<'a>(node: NodeRef<'a>, visit: &mut dyn FnMut(NodeRef<'a>)
         }) => {
             alias.iter().for_each(|n| visit(NodeRef::Alias(n)));
             eref.iter().for_each(|n| visit(NodeRef::Alias(n)));
+            tablesample.iter().for_each(|n| visit(NodeRef::TableSampleClause(n)));
             subquery.iter().for_each(|n| visit(NodeRef::Query(n)));
             many_node(joinaliasvars, visit);
             many_node(joinleftcols, visit);
@@ -2152,10 +2154,12 @@ pub(super) fn children<'a>(node: NodeRef<'a>, visit: &mut dyn FnMut(NodeRef<'a>)
             many_node(agg_order, visit);
             over.iter().for_each(|n| visit(NodeRef::WindowDef(n)));
         }
-        NodeRef::JsonObjectAgg(p::JsonObjectAgg { constructor: _, arg, absent_on_null: _, unique: _ }) => {
+        NodeRef::JsonObjectAgg(p::JsonObjectAgg { constructor, arg, absent_on_null: _, unique: _ }) => {
+            constructor.iter().for_each(|n| visit(NodeRef::JsonAggConstructor(n)));
             arg.iter().for_each(|n| visit(NodeRef::JsonKeyValue(n)));
         }
-        NodeRef::JsonArrayAgg(p::JsonArrayAgg { constructor: _, arg, absent_on_null: _ }) => {
+        NodeRef::JsonArrayAgg(p::JsonArrayAgg { constructor, arg, absent_on_null: _ }) => {
+            constructor.iter().for_each(|n| visit(NodeRef::JsonAggConstructor(n)));
             arg.iter().for_each(|n| visit(NodeRef::JsonValueExpr(n)));
         }
         NodeRef::RtepermissionInfo(p::RtePermissionInfo {

@@ -83,7 +83,12 @@ pub(super) fn alter_table_command(walk: &mut Walk<'_>, c: &p::AlterTableCmd) {
     }
 }
 
-pub(super) fn object_with_args(walk: &mut Walk<'_>, o: Option<&p::ObjectWithArgs>, class: Class, action: Action) {
+pub(super) fn object_with_args(
+    walk: &mut Walk<'_>,
+    o: Option<&p::ObjectWithArgs>,
+    class: Class,
+    action: Action,
+) {
     match o {
         Some(o) => named(walk, &o.objname, class, action),
         None => walk.unknown("object"),
@@ -100,7 +105,9 @@ pub(super) fn create_function(walk: &mut Walk<'_>, s: &p::CreateFunctionStmt) {
         match (e.defname.as_str(), e.arg.as_ref().and_then(|a| a.node.as_ref())) {
             ("language", Some(Node::String(l))) => language = &l.sval,
             ("as", Some(Node::List(l))) => code = strings(&l.items),
-            ("support", _) => forbidden::refuse(walk, "42501", "must be superuser to specify a support function"),
+            ("support", _) => {
+                forbidden::refuse(walk, "42501", "must be superuser to specify a support function")
+            }
             _ => {}
         }
     }
@@ -176,16 +183,21 @@ pub(super) fn define(walk: &mut Walk<'_>, s: &p::DefineStmt) {
 /// What class an object type of the tree is; `None` for those that hang on a relation.
 fn class_of(kind: i32) -> Option<Class> {
     Some(match T::try_from(kind).ok()? {
-        T::ObjectTable | T::ObjectView | T::ObjectMatview | T::ObjectIndex | T::ObjectSequence | T::ObjectForeignTable => {
-            Class::Relation
-        }
+        T::ObjectTable
+        | T::ObjectView
+        | T::ObjectMatview
+        | T::ObjectIndex
+        | T::ObjectSequence
+        | T::ObjectForeignTable => Class::Relation,
         T::ObjectFunction | T::ObjectProcedure | T::ObjectRoutine | T::ObjectAggregate => Class::Function,
         T::ObjectType | T::ObjectDomain => Class::Type,
         T::ObjectSchema => Class::Schema,
         T::ObjectCollation => Class::Collation,
         T::ObjectStatisticExt => Class::Statistics,
         T::ObjectOperator => Class::Operator,
-        T::ObjectTsconfiguration | T::ObjectTsdictionary | T::ObjectTsparser | T::ObjectTstemplate => Class::TextSearch,
+        T::ObjectTsconfiguration | T::ObjectTsdictionary | T::ObjectTsparser | T::ObjectTstemplate => {
+            Class::TextSearch
+        }
         _ => return None,
     })
 }
@@ -218,7 +230,9 @@ fn object(walk: &mut Walk<'_>, kind: i32, node: Option<&p::Node>, action: Action
     }
     match class_of(kind) {
         Some(Class::Schema) => match &names[..] {
-            [name] => walk.push(Class::Schema, action, ["", "", name], walk.tokens.find(&walk.within, &[name])),
+            [name] => {
+                walk.push(Class::Schema, action, ["", "", name], walk.tokens.find(&walk.within, &[name]))
+            }
             _ => walk.unknown("schema name"),
         },
         Some(class) => walk.listed(class, action, &names),
@@ -306,7 +320,12 @@ pub(super) fn reindex(walk: &mut Walk<'_>, s: &p::ReindexStmt) {
     walk.role(s.relation.as_ref(), Action::Maintain);
     if s.relation.is_none() {
         if s.kind == p::ReindexObjectType::ReindexObjectSchema as i32 {
-            walk.push(Class::Schema, Action::Maintain, ["", "", &s.name], walk.tokens.find(&walk.within, &[&s.name]));
+            walk.push(
+                Class::Schema,
+                Action::Maintain,
+                ["", "", &s.name],
+                walk.tokens.find(&walk.within, &[&s.name]),
+            );
         } else {
             forbidden::refuse(walk, "42501", "must be owner of database");
         }

@@ -42,7 +42,8 @@ pub(super) fn function(walk: &mut Walk<'_>, call: &p::FuncCall) {
     } else {
         walk.push(Class::Function, Action::Execute, [database, schema, name], Place::Unknown);
     }
-    if matches!(schema, "" | "pg_catalog") {
+    // A rewritten text calls PostgreSQL's own functions by their replacements.
+    if matches!(schema, "" | "pg_catalog" | "palisade") {
         catalog_call(walk, name, &call.args);
     }
 }
@@ -54,9 +55,7 @@ fn catalog_call(walk: &mut Walk<'_>, name: &str, args: &[p::Node]) {
         "current_setting" => session::current_setting(walk, args),
         "pg_notify" => walk.effects.push(Effect::Notify),
         "currval" | "lastval" => walk.effects.push(Effect::SequenceState),
-        _ if name.starts_with("pg_advisory_")
-            || name.starts_with("pg_try_advisory_") =>
-        {
+        _ if name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_") => {
             if !name.contains("xact") {
                 walk.effects.push(Effect::AdvisoryLock);
             }
@@ -64,17 +63,34 @@ fn catalog_call(walk: &mut Walk<'_>, name: &str, args: &[p::Node]) {
         _ => {}
     }
     let class = match name {
-        "nextval" | "currval" | "setval" | "pg_get_serial_sequence" | "to_regclass" | "pg_relation_size"
-        | "pg_table_size" | "pg_total_relation_size" | "pg_indexes_size" | "has_table_privilege"
-        | "has_any_column_privilege" | "has_column_privilege" | "has_sequence_privilege" | "row_security_active" => {
-            Class::Relation
-        }
+        "nextval"
+        | "currval"
+        | "setval"
+        | "pg_get_serial_sequence"
+        | "to_regclass"
+        | "pg_relation_size"
+        | "pg_table_size"
+        | "pg_total_relation_size"
+        | "pg_indexes_size"
+        | "has_table_privilege"
+        | "has_any_column_privilege"
+        | "has_column_privilege"
+        | "has_sequence_privilege"
+        | "row_security_active" => Class::Relation,
         "to_regproc" | "to_regprocedure" | "has_function_privilege" => Class::Function,
         "to_regtype" | "has_type_privilege" => Class::Type,
         "to_regnamespace" | "has_schema_privilege" => Class::Schema,
         "to_regrole" | "pg_has_role" => Class::Role,
-        "to_tsvector" | "to_tsquery" | "plainto_tsquery" | "phraseto_tsquery" | "websearch_to_tsquery"
-        | "ts_headline" | "get_current_ts_config" | "ts_debug" | "ts_parse" | "ts_lexize"
+        "to_tsvector"
+        | "to_tsquery"
+        | "plainto_tsquery"
+        | "phraseto_tsquery"
+        | "websearch_to_tsquery"
+        | "ts_headline"
+        | "get_current_ts_config"
+        | "ts_debug"
+        | "ts_parse"
+        | "ts_lexize"
             if args.len() > 1 || name == "ts_debug" =>
         {
             Class::TextSearch
@@ -90,7 +106,8 @@ fn catalog_call(walk: &mut Walk<'_>, name: &str, args: &[p::Node]) {
         return;
     }
     // With has_*_privilege the object is one of the first two constants and the rest are words: all but the last.
-    let objects = if wanted == 1 { 1 } else { named.len().saturating_sub(1).max(usize::from(args.len() == 1)) };
+    let objects =
+        if wanted == 1 { 1 } else { named.len().saturating_sub(1).max(usize::from(args.len() == 1)) };
     if named.is_empty() || args.first().and_then(constant).is_none() && wanted == 1 {
         walk.push(class, Action::Usage, ["", "", ""], Place::Unknown);
     }
@@ -155,11 +172,15 @@ pub(super) fn cast(walk: &mut Walk<'_>, cast: &p::TypeCast) {
         "regrole" => Class::Role,
         "regconfig" | "regdictionary" => Class::TextSearch,
         "regcollation" => Class::Collation,
-        "regoper" | "regoperator" => return walk.push(Class::Operator, Action::Usage, ["", "", ""], Place::Unknown),
+        "regoper" | "regoperator" => {
+            return walk.push(Class::Operator, Action::Usage, ["", "", ""], Place::Unknown);
+        }
         _ => return,
     };
     match cast.arg.as_deref().and_then(constant) {
-        Some((text, location)) if type_name.array_bounds.is_empty() => constant_name(walk, class, text, location),
+        Some((text, location)) if type_name.array_bounds.is_empty() => {
+            constant_name(walk, class, text, location)
+        }
         _ => walk.push(class, Action::Usage, ["", "", ""], Place::Unknown),
     }
 }
@@ -213,7 +234,9 @@ pub(super) fn operator(walk: &mut Walk<'_>, names: &[p::Node], _location: i32) {
     {
         // The tokens of an operator are not identifiers: its schema is found by itself.
         let place = match walk.tokens.find(&walk.within, &[schema]) {
-            Place::Identifiers { name, .. } => Place::Identifiers { database: None, schema: Some(name.clone()), name },
+            Place::Identifiers { name, .. } => {
+                Place::Identifiers { database: None, schema: Some(name.clone()), name }
+            }
             other => other,
         };
         walk.push(Class::Operator, Action::Usage, ["", schema, name], place);

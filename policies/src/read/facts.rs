@@ -132,7 +132,9 @@ pub(super) fn enter(walk: &mut Walk<'_>, node: NodeRef<'_>) {
         NodeRef::AlterTableStmt(s) => walk.role(s.relation.as_ref(), Action::Alter),
         NodeRef::AlterTableCmd(c) => ddl::alter_table_command(walk, c),
         NodeRef::CreateFunctionStmt(s) => ddl::create_function(walk, s),
-        NodeRef::AlterFunctionStmt(s) => ddl::object_with_args(walk, s.func.as_ref(), Class::Function, Action::Alter),
+        NodeRef::AlterFunctionStmt(s) => {
+            ddl::object_with_args(walk, s.func.as_ref(), Class::Function, Action::Alter)
+        }
         NodeRef::CreateTrigStmt(s) => ddl::create_trigger(walk, s),
         NodeRef::RuleStmt(s) => walk.role(s.relation.as_ref(), Action::Alter),
         NodeRef::CreatePolicyStmt(s) => walk.role(s.table.as_ref(), Action::Alter),
@@ -151,7 +153,9 @@ pub(super) fn enter(walk: &mut Walk<'_>, node: NodeRef<'_>) {
         NodeRef::RenameStmt(s) => ddl::rename(walk, s),
         NodeRef::AlterObjectSchemaStmt(s) => ddl::set_schema(walk, s),
         NodeRef::AlterOwnerStmt(s) => ddl::set_owner(walk, s),
-        NodeRef::AlterObjectDependsStmt(_) => forbidden::refuse(walk, "42501", "permission denied for extension"),
+        NodeRef::AlterObjectDependsStmt(_) => {
+            forbidden::refuse(walk, "42501", "permission denied for extension")
+        }
         NodeRef::CommentStmt(s) => ddl::comment(walk, s),
         NodeRef::GrantStmt(s) => ddl::grant(walk, s),
         NodeRef::AlterCollationStmt(s) => ddl::named(walk, &s.collname, Class::Collation, Action::Alter),
@@ -187,7 +191,9 @@ pub(super) fn enter(walk: &mut Walk<'_>, node: NodeRef<'_>) {
         NodeRef::DeallocateStmt(s) => session::deallocate(walk, s),
         NodeRef::DeclareCursorStmt(s) => session::declare(walk, s),
         NodeRef::ListenStmt(s) => session::channel(walk, &s.conditionname, Action::Listen, Effect::Listen),
-        NodeRef::UnlistenStmt(s) => session::channel(walk, &s.conditionname, Action::Listen, Effect::Unlisten),
+        NodeRef::UnlistenStmt(s) => {
+            session::channel(walk, &s.conditionname, Action::Listen, Effect::Unlisten)
+        }
         NodeRef::NotifyStmt(s) => session::channel(walk, &s.conditionname, Action::Notify, Effect::Notify),
         NodeRef::DoStmt(s) => ddl::do_block(walk, s),
         NodeRef::CallStmt(_) => walk.effects.push(Effect::Opaque),

@@ -19,10 +19,14 @@ pub(super) fn statement(walk: &mut Walk<'_>, node: NodeRef<'_>) {
         NodeRef::CreateRoleStmt(_) => "permission denied to create role",
         NodeRef::DropRoleStmt(_) => "permission denied to drop role",
         NodeRef::AlterSystemStmt(_) => "must be superuser to execute ALTER SYSTEM command",
-        NodeRef::CheckPointStmt(_) => "must be superuser or have privileges of pg_checkpoint to do CHECKPOINT",
+        NodeRef::CheckPointStmt(_) => {
+            "must be superuser or have privileges of pg_checkpoint to do CHECKPOINT"
+        }
         NodeRef::CreateSchemaStmt(_) => "permission denied for database",
         NodeRef::CreateExtensionStmt(_) => "permission denied to create extension",
-        NodeRef::CreatePublicationStmt(_) | NodeRef::CreateSubscriptionStmt(_) => "permission denied for database",
+        NodeRef::CreatePublicationStmt(_) | NodeRef::CreateSubscriptionStmt(_) => {
+            "permission denied for database"
+        }
         NodeRef::CreateEventTrigStmt(_) => "permission denied to create event trigger",
         NodeRef::DropOwnedStmt(_) => "permission denied to drop objects",
         NodeRef::ReassignOwnedStmt(_) => "permission denied to reassign objects",

@@ -10,7 +10,8 @@ const OPERATOR_BYTES: &[u8] = b"~!@#^&|`?+-*/%<>=";
 /// Refuses a text that a parser could choke on.
 pub(super) fn check(text: &str, limits: &Limits) -> Result<(), ReadError> {
     if text.len() > limits.statement_bytes {
-        let message = format!("the statement has {} bytes and {} are allowed", text.len(), limits.statement_bytes);
+        let message =
+            format!("the statement has {} bytes and {} are allowed", text.len(), limits.statement_bytes);
         return Err(limit(message, "Send large values as parameters or through COPY."));
     }
     if text.contains('\0') {
@@ -24,11 +25,17 @@ pub(super) fn check(text: &str, limits: &Limits) -> Result<(), ReadError> {
     }
     let (nesting, budget) = measure(text.as_bytes());
     if nesting > limits.operators {
-        let message = format!("the statement has {nesting} operators and parentheses and {} are allowed", limits.operators);
+        let message = format!(
+            "the statement has {nesting} operators and parentheses and {} are allowed",
+            limits.operators
+        );
         return Err(limit(message, "Split the statement, or use an array parameter with = ANY."));
     }
     if budget > limits.operator_run_budget {
-        return Err(limit("the statement has a run of operator characters that is too long".into(), "Shorten it."));
+        return Err(limit(
+            "the statement has a run of operator characters that is too long".into(),
+            "Shorten it.",
+        ));
     }
     Ok(())
 }
@@ -69,13 +76,32 @@ fn measure(bytes: &[u8]) -> (usize, usize) {
 
 /// Words that make a tree one level deeper.
 fn nests(word: &[u8]) -> bool {
-    [&b"and"[..], b"or", b"not", b"union", b"except", b"intersect", b"join", b"case", b"collate", b"is", b"like", b"select"]
-        .iter()
-        .any(|w| word.eq_ignore_ascii_case(w))
+    [
+        &b"and"[..],
+        b"or",
+        b"not",
+        b"union",
+        b"except",
+        b"intersect",
+        b"join",
+        b"case",
+        b"collate",
+        b"is",
+        b"like",
+        b"select",
+    ]
+    .iter()
+    .any(|w| word.eq_ignore_ascii_case(w))
 }
 
 fn limit(message: String, hint: &str) -> ReadError {
-    ReadError { sqlstate: "54001", message, hint: Some(hint.into()), position: None, reason: Reason::LimitExceeded }
+    ReadError {
+        sqlstate: "54001",
+        message,
+        hint: Some(hint.into()),
+        position: None,
+        reason: Reason::LimitExceeded,
+    }
 }
 
 #[cfg(test)]
@@ -84,7 +110,12 @@ mod tests {
 
     #[test]
     fn limits_follow_the_table() {
-        let limits = Limits { statement_bytes: 30_000, statements: 10, operators: 100, operator_run_budget: 1_000_000 };
+        let limits = Limits {
+            statement_bytes: 30_000,
+            statements: 10,
+            operators: 100,
+            operator_run_budget: 1_000_000,
+        };
         for (text, want) in [
             ("SELECT 1".to_owned(), None),
             ("x".repeat(30_001), Some("54001")),
@@ -95,7 +126,12 @@ mod tests {
             ("/*".repeat(600), Some("54001")),
             (format!("--{}\nSELECT 1", "*".repeat(80)), None),
         ] {
-            assert_eq!(check(&text, &limits).err().map(|e| e.sqlstate), want, "{}", &text[..text.len().min(40)]);
+            assert_eq!(
+                check(&text, &limits).err().map(|e| e.sqlstate),
+                want,
+                "{}",
+                &text[..text.len().min(40)]
+            );
         }
     }
 }

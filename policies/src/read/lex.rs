@@ -225,7 +225,8 @@ mod tests {
             panic!("no place")
         };
         assert_eq!((&text[schema], &text[name]), ("\"Pub\"", "u"));
-        let Place::Identifiers { database: Some(_), schema: Some(_), name } = tokens.find(&(0..text.len()), &["a", "b", "c"])
+        let Place::Identifiers { database: Some(_), schema: Some(_), name } =
+            tokens.find(&(0..text.len()), &["a", "b", "c"])
         else {
             panic!("not found")
         };

@@ -63,7 +63,11 @@ pub(super) fn set(walk: &mut Walk<'_>, s: &p::VariableSetStmt) {
             // SET TRANSACTION and SET SESSION CHARACTERISTICS: isolation, read only, deferrable. A snapshot belongs to
             // another session.
             if name == "transaction snapshot" {
-                return walk.forbid("42501", "permission denied to import a snapshot", Reason::ForbiddenStatement);
+                return walk.forbid(
+                    "42501",
+                    "permission denied to import a snapshot",
+                    Reason::ForbiddenStatement,
+                );
             }
             if name == "session characteristics" {
                 walk.effects.push(Effect::OpaqueSetting);

@@ -56,7 +56,10 @@ fn add(statements: &mut [Statement], saw: &Saw) {
         let mut accesses = statements.iter().flat_map(|s| &s.accesses);
         accesses.any(|a| a.name == name && (schema.is_none() || a.class == class && a.schema == *schema))
     };
-    let both = [(Class::Relation, Action::Select, &saw.relations), (Class::Function, Action::Execute, &saw.functions)];
+    let both = [
+        (Class::Relation, Action::Select, &saw.relations),
+        (Class::Function, Action::Execute, &saw.functions),
+    ];
     for (class, action, names) in both {
         for (schema, name) in names {
             if seen(class, schema, name, statements) {

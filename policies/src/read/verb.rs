@@ -24,7 +24,9 @@ pub(super) fn of(node: &NodeRef<'_>) -> Option<(&'static str, Kind)> {
         NodeRef::LockStmt(_) => ("LOCK", Session),
         NodeRef::CreateStmt(_) => ("CREATE TABLE", Ddl),
         NodeRef::CreateForeignTableStmt(_) => ("CREATE FOREIGN TABLE", Ddl),
-        NodeRef::CreateTableAsStmt(s) if s.objtype == T::ObjectMatview as i32 => ("CREATE MATERIALIZED VIEW", Ddl),
+        NodeRef::CreateTableAsStmt(s) if s.objtype == T::ObjectMatview as i32 => {
+            ("CREATE MATERIALIZED VIEW", Ddl)
+        }
         NodeRef::CreateTableAsStmt(_) => ("CREATE TABLE AS", Ddl),
         NodeRef::IndexStmt(_) => ("CREATE INDEX", Ddl),
         NodeRef::ViewStmt(_) => ("CREATE VIEW", Ddl),
@@ -41,13 +43,17 @@ pub(super) fn of(node: &NodeRef<'_>) -> Option<(&'static str, Kind)> {
         NodeRef::AlterPolicyStmt(_) => ("ALTER POLICY", Ddl),
         NodeRef::CreateDomainStmt(_) => ("CREATE DOMAIN", Ddl),
         NodeRef::AlterDomainStmt(_) => ("ALTER DOMAIN", Ddl),
-        NodeRef::CreateEnumStmt(_) | NodeRef::CreateRangeStmt(_) | NodeRef::CompositeTypeStmt(_) => ("CREATE TYPE", Ddl),
+        NodeRef::CreateEnumStmt(_) | NodeRef::CreateRangeStmt(_) | NodeRef::CompositeTypeStmt(_) => {
+            ("CREATE TYPE", Ddl)
+        }
         NodeRef::AlterEnumStmt(_) | NodeRef::AlterTypeStmt(_) => ("ALTER TYPE", Ddl),
         NodeRef::CreateStatsStmt(_) => ("CREATE STATISTICS", Ddl),
         NodeRef::AlterStatsStmt(_) => ("ALTER STATISTICS", Ddl),
         NodeRef::DefineStmt(_) => ("CREATE", Ddl),
         NodeRef::DropStmt(s) => (drop_verb(s), Ddl),
-        NodeRef::RenameStmt(_) | NodeRef::AlterObjectSchemaStmt(_) | NodeRef::AlterOwnerStmt(_) => ("ALTER", Ddl),
+        NodeRef::RenameStmt(_) | NodeRef::AlterObjectSchemaStmt(_) | NodeRef::AlterOwnerStmt(_) => {
+            ("ALTER", Ddl)
+        }
         NodeRef::AlterObjectDependsStmt(_) | NodeRef::AlterCollationStmt(_) => ("ALTER", Ddl),
         NodeRef::CommentStmt(_) => ("COMMENT", Ddl),
         NodeRef::GrantStmt(s) if s.is_grant => ("GRANT", Ddl),
@@ -120,9 +126,9 @@ pub(super) fn of(node: &NodeRef<'_>) -> Option<(&'static str, Kind)> {
         | NodeRef::AlterEventTrigStmt(_)
         | NodeRef::AlterPublicationStmt(_)
         | NodeRef::AlterSubscriptionStmt(_) => ("ALTER", Ddl),
-        NodeRef::DropTableSpaceStmt(_) | NodeRef::DropUserMappingStmt(_) | NodeRef::DropSubscriptionStmt(_) => {
-            ("DROP", Ddl)
-        }
+        NodeRef::DropTableSpaceStmt(_)
+        | NodeRef::DropUserMappingStmt(_)
+        | NodeRef::DropSubscriptionStmt(_) => ("DROP", Ddl),
         _ => return None,
     })
 }

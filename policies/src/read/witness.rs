@@ -7,7 +7,9 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use sqlparser::ast::{Expr, ObjectName, ObjectNamePart, SetExpr, Statement, visit_expressions, visit_relations};
+use sqlparser::ast::{
+    Expr, ObjectName, ObjectNamePart, SetExpr, Statement, visit_expressions, visit_relations,
+};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
@@ -60,7 +62,8 @@ pub(super) fn witness(text: &str, operators: usize) -> Testimony {
 fn read(text: &str) -> Option<Saw> {
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().ok()?;
-    let mut saw = Saw { verbs: Vec::new(), relations: Vec::new(), functions: Vec::new(), words: words(&tokens) };
+    let mut saw =
+        Saw { verbs: Vec::new(), relations: Vec::new(), functions: Vec::new(), words: words(&tokens) };
     let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
     loop {
         while parser.consume_token(&Token::SemiColon) {}
@@ -129,9 +132,10 @@ fn split(name: &ObjectName) -> Option<(Option<String>, String)> {
 fn class(statement: &Statement) -> VerbClass {
     match statement {
         Statement::Query(query) => match query.body.as_ref() {
-            SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) | SetExpr::Merge(inner) => {
-                class(inner)
-            }
+            SetExpr::Insert(inner)
+            | SetExpr::Update(inner)
+            | SetExpr::Delete(inner)
+            | SetExpr::Merge(inner) => class(inner),
             _ => VerbClass::Query,
         },
         Statement::Insert(_) => VerbClass::Insert,
