@@ -1,1 +1,122 @@
-//! Palisade.
+//! The control plane: http → domain ← store.
+//!
+//! - [`config`]: its settings, each with unit and default.
+//! - `store`: the pool, the catalog's migrations at start.
+//! - `template`: a folder of migrations, compiled into one script and judged before it may be used.
+//! - `provision`: a tenant in one transaction, its verification, and the removal of what failed.
+//! - `lifecycle`: suspend, resume, rotate, roll back.
+//! - `reconcile`: finishes or removes what a crash left.
+//! - `tenants`, `operations`, `audit`: queries.
+//! - [`http`]: the API.
+//!
+//! Invariants: every change of a tenant and its audit row commit in one transaction; nothing that is not verified is
+//! `active`; no secret is stored, only its verifier.
+
+pub mod config;
+pub mod http;
+
+mod audit;
+mod deep;
+mod lifecycle;
+mod operations;
+mod provision;
+mod reconcile;
+mod store;
+mod template;
+mod tenants;
+
+use std::sync::Arc;
+
+use palisade_catalog::secrets::MasterKey;
+use palisade_policies::{Judge, Limits};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use config::ControlPlaneConfig;
+
+/// Why the control plane cannot start, in a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database does not answer, or refuses.
+    #[error("the database: {0}")]
+    Database(String),
+    /// A migration of Palisade's own tables failed.
+    #[error("a migration of the catalog failed: {0}")]
+    Migration(String),
+    /// The template cannot be used.
+    #[error("the template {0}")]
+    Template(String),
+    /// The policy cannot be used.
+    #[error(transparent)]
+    Policy(#[from] palisade_policies::PolicyError),
+    /// A key cannot be used.
+    #[error("the key {0}")]
+    Key(String),
+    /// The address is taken.
+    #[error("cannot listen on {0}: {1}; stop what uses it or set [control_plane] listen")]
+    Listen(std::net::SocketAddr, std::io::Error),
+}
+
+/// What every request and task shares.
+pub(crate) struct Shared {
+    pub(crate) config: ControlPlaneConfig,
+    pub(crate) pool: deadpool_postgres::Pool,
+    pub(crate) master: MasterKey,
+    pub(crate) judge: Arc<Judge>,
+    pub(crate) limits: Limits,
+    pub(crate) template: template::Template,
+    pub(crate) tokens: http::auth::Verifier,
+}
+
+/// A control plane that is ready to serve.
+pub struct ControlPlane {
+    shared: Arc<Shared>,
+    listener: TcpListener,
+}
+
+impl ControlPlane {
+    /// Connects, migrates the catalog, checks the template, takes the address, and finishes what a crash left.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(config: ControlPlaneConfig, master: MasterKey) -> Result<Self, StartError> {
+        let tokens = http::auth::Verifier::new(&config.auth).map_err(StartError::Key)?;
+        let limits = Limits::default();
+        let (judge, template) = prepare(config.clone(), limits).await?;
+        let listener = TcpListener::bind(config.listen).await.map_err(|e| StartError::Listen(config.listen, e))?;
+        let pool = store::open(&config).map_err(StartError::Database)?;
+        store::migrate(&config, &pool, &master).await?;
+        let shared = Arc::new(Shared { config, pool, master, judge, limits, template, tokens });
+        reconcile::once(&shared).await.map_err(|e| StartError::Database(e.detail))?;
+        Ok(Self { shared, listener })
+    }
+
+    /// Serves until the shutdown is announced; requests under way are finished.
+    ///
+    /// # Errors
+    /// The listener fails.
+    pub async fn run(self, mut shutdown: watch::Receiver<bool>) -> std::io::Result<()> {
+        let reconciler = tokio::spawn(reconcile::forever(self.shared.clone(), shutdown.clone()));
+        let app = http::router(self.shared);
+        let served = axum::serve(self.listener, app.into_make_service_with_connect_info::<std::net::SocketAddr>())
+            .with_graceful_shutdown(async move {
+                // An error means that the sender is gone: that is a shutdown too.
+                let _ = shutdown.wait_for(|stop| *stop).await;
+            })
+            .await;
+        reconciler.abort();
+        served
+    }
+}
+
+/// The policy, and the template judged by it.
+async fn prepare(
+    config: ControlPlaneConfig,
+    limits: Limits,
+) -> Result<(Arc<Judge>, template::Template), StartError> {
+    let judge = Arc::new(Judge::embedded()?);
+    let reader = judge.clone();
+    let template = deep::deep(move || template::Template::load(&config, &reader, &limits)).await;
+    let template = template.unwrap_or_else(|| Err("cannot be read".into())).map_err(StartError::Template)?;
+    Ok((judge, template))
+}

@@ -57,9 +57,6 @@ impl Layout {
     pub(crate) fn jwt_public(&self) -> PathBuf {
         self.keys().join("jwt.pub.pem")
     }
-    pub(crate) fn console_password(&self) -> PathBuf {
-        self.keys().join("console.password")
-    }
     pub(crate) fn postgres_password(&self) -> PathBuf {
         self.keys().join("postgres.password")
     }
@@ -74,12 +71,6 @@ impl Layout {
     }
     pub(crate) fn run(&self) -> PathBuf {
         self.root.join("run")
-    }
-    pub(crate) fn snapshot(&self) -> PathBuf {
-        self.run().join("snapshot.json")
-    }
-    pub(crate) fn upgrade_socket(&self) -> PathBuf {
-        self.run().join("upgrade.sock")
     }
     pub(crate) fn pid(&self) -> PathBuf {
         self.run().join("palisade.pid")

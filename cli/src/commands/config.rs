@@ -1,0 +1,21 @@
+//! `palisade config`: check a configuration file.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args as ClapArgs;
+
+use crate::commands::serve::control_plane_config;
+
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// The file to check, with the variables of this shell over it
+    file: PathBuf,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let table = crate::config::load(Some(&args.file), std::env::vars())?;
+    control_plane_config(&table)?;
+    println!("{} is good", args.file.display());
+    Ok(())
+}

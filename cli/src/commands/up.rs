@@ -1,0 +1,136 @@
+//! `palisade up`: everything on this machine.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::Args as ClapArgs;
+use palisade_control_plane::config::ControlPlaneConfig;
+use toml::Value;
+
+use crate::commands::serve::{control_plane_config, logging};
+use crate::commands::{keys, token};
+use crate::up::layout::Layout;
+use crate::up::server::Server;
+use crate::up::{demo, dev_env, ports, say};
+use crate::{config, plane};
+
+/// How long the token in dev.env is good for, in hours.
+const TOKEN_HOURS: u32 = 30 * 24;
+
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// Where the private database, keys and dev.env are kept
+    #[arg(long, default_value = ".palisade")]
+    data_dir: PathBuf,
+    /// Use this PostgreSQL instead of a private one (a superuser's connection string)
+    #[arg(long, env = "PALISADE_UP_DATABASE_URL")]
+    database_url: Option<String>,
+    /// Make no demo tenants
+    #[arg(long)]
+    no_demo: bool,
+}
+
+pub(crate) fn run(args: Args) -> Result<()> {
+    logging();
+    let started = Instant::now();
+    let layout = Layout::open(&args.data_dir)?;
+    make_keys(&layout)?;
+    // The addresses are checked before anything is started.
+    let mut settings = settings(&layout, "postgres://postgres@127.0.0.1/palisade")?;
+    ports::check(&[("the API", settings.listen, "PALISADE__CONTROL_PLANE__LISTEN")])?;
+    let server = Server::open(&layout, args.database_url.as_deref())?;
+    settings.database_url.clone_from(&server.url);
+    std::fs::write(layout.pid(), format!("{}\n", std::process::id())).context("writing the process's number")?;
+    let served = serve(&layout, &settings, &server, !args.no_demo, started);
+    // Stopped whatever happened; an error of the service is the one to show.
+    let stopped = server.stop();
+    for file in [layout.pid(), layout.run().join("ready")] {
+        // Gone already is as good.
+        let _ = std::fs::remove_file(file);
+    }
+    served?;
+    stopped?;
+    println!("stopped");
+    Ok(())
+}
+
+fn serve(layout: &Layout, settings: &ControlPlaneConfig, server: &Server, demo: bool, started: Instant) -> Result<()> {
+    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+    runtime.block_on(plane::serve(settings.clone(), || {
+        let token = token::sign(
+            &layout.jwt_private(),
+            "dev-admin",
+            "admin",
+            (&settings.auth.issuer, &settings.auth.audience),
+            TOKEN_HOURS,
+        )?;
+        let mut env = dev_env::read(&layout.dev_env()).unwrap_or_default();
+        let api = format!("http://{}", settings.listen);
+        env.insert("PALISADE_API_URL".into(), api.clone());
+        env.insert("PALISADE_ADMIN_TOKEN".into(), token.clone());
+        env.insert("PALISADE_DATABASE_URL".into(), server.url.clone());
+        if demo {
+            tokio::task::block_in_place(|| demo::make(&api, &token, &mut env))?;
+        }
+        dev_env::write(&layout.dev_env(), &env)?;
+        announce(layout, settings, &env, started)
+    }))
+}
+
+/// Says where everything is; the same text is kept for `./dev status`.
+fn announce(
+    layout: &Layout,
+    settings: &ControlPlaneConfig,
+    env: &BTreeMap<String, String>,
+    started: Instant,
+) -> Result<()> {
+    let file = layout.dev_env();
+    let shown = std::env::current_dir().ok().and_then(|here| file.strip_prefix(here).ok().map(PathBuf::from));
+    let shown = shown.unwrap_or(file);
+    let mut text = format!(
+        "\nPalisade is up ({:.1} s)\n  API        http://{}/api/v1\n  UI         http://{}/\n  token      in {} (PALISADE_ADMIN_TOKEN)\n",
+        started.elapsed().as_secs_f32(),
+        settings.listen,
+        settings.listen,
+        shown.display()
+    );
+    for tenant in demo::TENANTS {
+        if env.contains_key(&demo::variable(tenant, "owner")) {
+            text.push_str(&format!("  {tenant:<10} connection strings in {} (PALISADE_URL_{}_…)\n", shown.display(), tenant.to_uppercase()));
+        }
+    }
+    text.push_str("Ctrl-C stops everything.\n");
+    std::fs::write(layout.run().join("ready"), &text).context("writing the ready file")?;
+    println!("{text}");
+    Ok(())
+}
+
+fn make_keys(layout: &Layout) -> Result<()> {
+    if !layout.master_key().exists() {
+        keys::make_master(&layout.master_key())?;
+    }
+    if !layout.jwt_private().exists() {
+        keys::make_jwt(&layout.jwt_private(), &layout.jwt_public())?;
+        say("made the master key and the key for API tokens");
+    }
+    Ok(())
+}
+
+/// The settings: the data folder's file if there is one, variables over it, and what `up` decides itself.
+fn settings(layout: &Layout, database_url: &str) -> Result<ControlPlaneConfig> {
+    let file = layout.config();
+    let mut table = config::load(file.exists().then_some(file.as_path()), std::env::vars())?;
+    let text = |path: PathBuf| Value::String(path.to_string_lossy().into_owned());
+    let decided = [
+        (vec!["control_plane", "database_url"], Value::String(database_url.to_owned())),
+        (vec!["control_plane", "master_key_file"], text(layout.master_key())),
+        (vec!["control_plane", "auth", "public_key_file"], text(layout.jwt_public())),
+    ];
+    for (path, value) in decided {
+        let keys: Vec<String> = path.into_iter().map(str::to_owned).collect();
+        config::set(&mut table, &keys, value)?;
+    }
+    control_plane_config(&table)
+}

@@ -1,0 +1,146 @@
+//! The API: routes, their rights, and what every answer carries.
+//!
+//! - `auth`: tokens and the role × right table.
+//! - `problem`: errors as RFC 9457 problem details.
+//! - `tenants`, `audit`, `misc`: the handlers.
+//! - `ui`: the embedded admin UI.
+
+pub(crate) mod auth;
+pub(crate) mod problem;
+
+mod audit;
+mod misc;
+mod tenants;
+mod ui;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::routing::{get, post};
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::Shared;
+use auth::{Caller, Right};
+use problem::Problem;
+
+/// Largest request body, in bytes.
+const BODY_BYTES: usize = 1 << 20;
+/// Longest handling of one request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Every endpoint below `/api/v1` with the right that it needs: what the authorisation test walks.
+pub(crate) const ENDPOINTS: [(&str, &str, Right); 13] = [
+    ("GET", "/tenants", Right::View),
+    ("POST", "/tenants", Right::Admin),
+    ("GET", "/tenants/{id}", Right::View),
+    ("GET", "/tenants/{id}/status", Right::View),
+    ("POST", "/tenants/{id}/rollback", Right::Admin),
+    ("POST", "/tenants/{id}/suspend", Right::Admin),
+    ("POST", "/tenants/{id}/resume", Right::Admin),
+    ("POST", "/tenants/{id}/logins/{login}/rotate", Right::Admin),
+    ("GET", "/operations/{id}", Right::View),
+    ("GET", "/templates", Right::View),
+    ("GET", "/audit", Right::Audit),
+    ("POST", "/explain", Right::View),
+    ("GET", "/whoami", Right::View),
+];
+
+/// All routes.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let api = Router::new()
+        .route("/tenants", get(tenants::list).post(tenants::create))
+        .route("/tenants/{id}", get(tenants::show))
+        .route("/tenants/{id}/status", get(tenants::status))
+        .route("/tenants/{id}/rollback", post(tenants::rollback))
+        .route("/tenants/{id}/suspend", post(tenants::suspend))
+        .route("/tenants/{id}/resume", post(tenants::resume))
+        .route("/tenants/{id}/logins/{login}/rotate", post(tenants::rotate))
+        .route("/operations/{id}", get(misc::operation))
+        .route("/templates", get(misc::templates))
+        .route("/audit", get(audit::list))
+        .route("/explain", post(misc::explain))
+        .route("/whoami", get(misc::whoami))
+        .fallback(misc::no_such_endpoint)
+        .method_not_allowed_fallback(misc::no_such_method);
+    Router::new()
+        .nest("/api/v1", api)
+        .route("/livez", get(misc::live))
+        .route("/readyz", get(misc::ready))
+        .fallback(ui::serve)
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
+        .layer(RequestBodyLimitLayer::new(BODY_BYTES))
+        .layer(header("x-content-type-options", "nosniff"))
+        .layer(header("x-frame-options", "DENY"))
+        .layer(header("referrer-policy", "no-referrer"))
+        .layer(header(
+            "content-security-policy",
+            "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+             font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        ))
+        .with_state(shared)
+}
+
+fn header(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
+}
+
+impl FromRequestParts<Arc<Shared>> for Caller {
+    type Rejection = Problem;
+
+    /// Checks the token, and the endpoint's right, before any handler runs.
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        let caller = shared.tokens.caller(&parts.headers)?;
+        let path = parts.extensions.get::<axum::extract::MatchedPath>().map(|p| p.as_str().to_owned());
+        let path = path.unwrap_or_default();
+        let route = path.strip_prefix("/api/v1").unwrap_or(&path);
+        let method = parts.method.as_str();
+        // An endpoint that is not in the table is nobody's.
+        match ENDPOINTS.iter().find(|(m, p, _)| *m == method && *p == route) {
+            Some((_, _, right)) => caller.may(*right)?,
+            None => return Err(Problem::forbidden("no role is allowed this")),
+        }
+        Ok(caller)
+    }
+}
+
+/// A JSON body; what is wrong with it is said as a problem.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: serde::de::DeserializeOwned> FromRequest<Arc<Shared>> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        match axum::Json::<T>::from_request(request, shared).await {
+            Ok(axum::Json(value)) => Ok(Self(value)),
+            Err(rejection) => Err(Problem::bad_request(rejection.body_text())),
+        }
+    }
+}
+
+/// A query string; what is wrong with it is said as a problem.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: serde::de::DeserializeOwned> FromRequestParts<Arc<Shared>> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        match axum::extract::Query::<T>::from_request_parts(parts, shared).await {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(Problem::bad_request(rejection.body_text())),
+        }
+    }
+}
+
+/// A page's size: 1 to 200, 50 unless asked otherwise.
+pub(crate) fn page_size(limit: Option<i64>) -> Result<i64, Problem> {
+    match limit.unwrap_or(50) {
+        limit @ 1..=200 => Ok(limit),
+        _ => Err(Problem::invalid("limit must be 1 to 200")),
+    }
+}

@@ -1,0 +1,92 @@
+//! Operations, templates, explain, health.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use palisade_policies::Namespace;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::deep::deep;
+use crate::http::Body;
+use crate::http::auth::Caller;
+use crate::http::problem::Problem;
+use crate::operations::Operation;
+use crate::provision::KINDS;
+use crate::{Shared, operations, tenants};
+
+pub(crate) async fn operation(
+    _: Caller,
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+) -> Result<Json<Operation>, Problem> {
+    let id: Uuid = id.parse().map_err(|_| Problem::invalid("an operation's id is a UUID"))?;
+    let client = shared.pool.get().await?;
+    let operation = operations::find(&client, Some(id), "").await?;
+    operation.map(Json).ok_or_else(|| Problem::not_found("there is no operation with this id"))
+}
+
+pub(crate) async fn templates(_: Caller, State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let t = &shared.template;
+    Json(json!({ "items": [{ "name": t.name, "version": t.version, "checksum": t.checksum }] }))
+}
+
+pub(crate) async fn whoami(caller: Caller) -> Json<Value> {
+    Json(json!({ "subject": caller.subject }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Question {
+    tenant: String,
+    #[serde(rename = "as")]
+    kind: String,
+    sql: String,
+}
+
+pub(crate) async fn explain(
+    _: Caller,
+    State(shared): State<Arc<Shared>>,
+    Body(question): Body<Question>,
+) -> Result<Json<Value>, Problem> {
+    if !KINDS.contains(&question.kind.as_str()) {
+        return Err(Problem::invalid(format!("\"as\" must be one of {}", KINDS.join(", "))));
+    }
+    let client = shared.pool.get().await?;
+    let tenant = tenants::find(&client, &question.tenant).await?;
+    drop(client);
+    let Some(tenant) = tenant else {
+        return Err(Problem::not_found(format!("there is no tenant with the id or slug \"{}\"", question.tenant)));
+    };
+    let namespace =
+        Namespace { kind: question.kind, schema: tenant.schema, database: tenant.slug, shared: Vec::new() };
+    let (judge, limits, sql) = (shared.judge.clone(), shared.limits, question.sql);
+    let explained = deep(move || palisade_policies::explain(&judge, &sql, &namespace, &limits)).await;
+    let explained = explained.ok_or_else(|| Problem::internal("the reader failed".into()))?;
+    // An explanation is strings and lists: it always has a JSON form.
+    Ok(Json(serde_json::to_value(explained).unwrap_or_default()))
+}
+
+pub(crate) async fn live() -> &'static str {
+    "ok"
+}
+
+pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
+    let client = shared.pool.get().await;
+    let answer = match &client {
+        Ok(client) => client.simple_query("SELECT 1").await.is_ok(),
+        Err(_) => false,
+    };
+    if answer { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer") }
+}
+
+pub(crate) async fn no_such_endpoint() -> Problem {
+    Problem::not_found("there is no such endpoint below /api/v1")
+}
+
+pub(crate) async fn no_such_method() -> Problem {
+    Problem { status: StatusCode::METHOD_NOT_ALLOWED.as_u16(), ..Problem::bad_request("the endpoint has no such method") }
+}

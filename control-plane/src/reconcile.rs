@@ -1,0 +1,54 @@
+//! Finishes or removes what a crash left.
+//!
+//! An operation whose lease has run out has no worker. One that stopped before its transaction left a reservation: it
+//! is removed, for nobody was given the secrets. One that stopped behind it left a whole tenant that nobody was given
+//! the secrets of: it is removed too. Either way the slug is free again and a repeated request succeeds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use palisade_catalog::ids::TenantId;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::http::problem::Problem;
+use crate::{Shared, provision};
+
+/// How often unfinished operations are looked for.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Looks for unfinished operations until the shutdown.
+pub(crate) async fn forever(shared: Arc<Shared>, mut shutdown: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => {}
+            _ = shutdown.wait_for(|stop| *stop) => return,
+        }
+        if let Err(problem) = once(&shared).await {
+            tracing::warn!(detail = %problem.detail, "reconciliation failed; it will be tried again");
+        }
+    }
+}
+
+/// Takes over and ends every operation without a worker.
+pub(crate) async fn once(shared: &Arc<Shared>) -> Result<(), Problem> {
+    let client = shared.pool.get().await?;
+    // Taking the lease is one statement: of two control planes one gets each row.
+    let rows = client
+        .query(
+            "UPDATE palisade_control.operations
+             SET lease_until = clock_timestamp() + interval '15 seconds', fence = fence + 1
+             WHERE state = 'running' AND kind = 'create' AND lease_until < clock_timestamp()
+             RETURNING id, tenant_id",
+            &[],
+        )
+        .await?;
+    drop(client);
+    for row in rows {
+        let (operation, tenant): (Uuid, String) = (row.get(0), row.get(1));
+        let id = TenantId::parse(&tenant)?;
+        provision::remove(shared, &id, operation, "system", "the control plane stopped before it was finished").await?;
+        tracing::info!(tenant, %operation, "removed what an interrupted operation left");
+    }
+    Ok(())
+}

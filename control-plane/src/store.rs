@@ -1,0 +1,59 @@
+//! The pool, and the catalog's migrations at start.
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
+use palisade_catalog::names::PROXY_ROLE;
+use palisade_catalog::secrets::MasterKey;
+use tokio_postgres::NoTls;
+
+use crate::StartError;
+use crate::config::ControlPlaneConfig;
+
+mod embedded {
+    refinery::embed_migrations!("../migrations/catalog");
+}
+
+/// Held while migrations run, so that two control planes may start at once.
+const MIGRATION_LOCK: i64 = 0x7061_6c69_7361_6465;
+
+/// A pool on the configured database. Connects lazily.
+pub(crate) fn open(config: &ControlPlaneConfig) -> Result<Pool, String> {
+    let mut pg: tokio_postgres::Config = config.database_url.parse().map_err(|e| format!("database_url: {e}"))?;
+    pg.application_name("palisade control plane");
+    pg.options(format!(
+        "-c statement_timeout={} -c search_path=pg_catalog,pg_temp -c client_min_messages=warning",
+        config.statement_timeout_ms
+    ));
+    pg.connect_timeout(std::time::Duration::from_secs(10));
+    let manager = Manager::from_config(pg, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Verified });
+    Pool::builder(manager).max_size(config.pool_size).build().map_err(|e| e.to_string())
+}
+
+/// Brings Palisade's own tables up to date and gives the proxy's role its derived password.
+pub(crate) async fn migrate(config: &ControlPlaneConfig, pool: &Pool, master: &MasterKey) -> Result<(), StartError> {
+    let failed = |e: &dyn std::fmt::Display| StartError::Migration(e.to_string());
+    let url = &config.database_url;
+    let (mut client, connection) = tokio_postgres::connect(url, NoTls).await.map_err(|e| {
+        StartError::Database(format!("{e}; is it up, and is [control_plane] database_url right?"))
+    })?;
+    let connection = tokio::spawn(connection);
+    client
+        .batch_execute(&format!(
+            "SELECT pg_advisory_lock({MIGRATION_LOCK}); CREATE SCHEMA IF NOT EXISTS palisade_control;
+             SET search_path = palisade_control, pg_temp"
+        ))
+        .await
+        .map_err(|e| failed(&e))?;
+    embedded::migrations::runner().run_async(&mut client).await.map_err(|e| failed(&e))?;
+    let verifier = verifier(&master.server_password(PROXY_ROLE, 1));
+    client.batch_execute(&format!("ALTER ROLE {PROXY_ROLE} PASSWORD '{verifier}'")).await.map_err(|e| failed(&e))?;
+    drop(client);
+    // The session's end gives the lock back.
+    let _ = connection.await;
+    drop(pool.get().await.map_err(|e| StartError::Database(e.to_string()))?);
+    Ok(())
+}
+
+/// A password as PostgreSQL stores it: `SCRAM-SHA-256$…`. Holds no quote.
+pub(crate) fn verifier(password: &str) -> String {
+    postgres_protocol::password::scram_sha_256(password.as_bytes())
+}

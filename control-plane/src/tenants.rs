@@ -1,0 +1,92 @@
+//! Queries about tenants.
+
+use palisade_catalog::ids::TenantId;
+use serde::Serialize;
+use time::OffsetDateTime;
+use tokio_postgres::{Client, Error, Row};
+
+/// A tenant as the API shows it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Tenant {
+    pub(crate) id: String,
+    pub(crate) slug: String,
+    pub(crate) display_name: String,
+    pub(crate) cluster: String,
+    pub(crate) template: String,
+    pub(crate) template_version: i32,
+    pub(crate) plan: String,
+    pub(crate) desired_state: String,
+    pub(crate) observed_state: String,
+    pub(crate) pool_mode: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(crate) created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(crate) updated_at: OffsetDateTime,
+    pub(crate) logins: serde_json::Value,
+    #[serde(skip)]
+    pub(crate) schema: String,
+}
+
+const COLUMNS: &str = "t.id, t.slug, t.display_name, t.cluster, t.template, t.template_version, t.plan,
+    t.desired_state, t.observed_state, t.pool_mode, t.created_at, t.updated_at, t.schema_name,
+    (SELECT coalesce(jsonb_agg(jsonb_build_object('name', l.name, 'kind', l.kind, 'enabled', l.enabled)
+       ORDER BY l.name), '[]') FROM palisade_control.logins l WHERE l.tenant_id = t.id)";
+
+impl Tenant {
+    fn from_row(row: &Row) -> Self {
+        Self {
+            id: row.get(0),
+            slug: row.get(1),
+            display_name: row.get(2),
+            cluster: row.get(3),
+            template: row.get(4),
+            template_version: row.get(5),
+            plan: row.get(6),
+            desired_state: row.get(7),
+            observed_state: row.get(8),
+            pool_mode: row.get(9),
+            created_at: row.get(10),
+            updated_at: row.get(11),
+            schema: row.get(12),
+            logins: row.get(13),
+        }
+    }
+
+    /// Its id, typed.
+    pub(crate) fn typed_id(&self) -> Result<TenantId, palisade_catalog::ids::IdError> {
+        TenantId::parse(&self.id)
+    }
+}
+
+/// The tenant of an id or slug. A slug finds the tenant that has it now.
+pub(crate) async fn find(client: &Client, id_or_slug: &str) -> Result<Option<Tenant>, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM palisade_control.tenants t
+         WHERE t.id = $1 OR (t.slug = $1 AND t.observed_state <> 'deleted') ORDER BY t.id = $1 DESC LIMIT 1"
+    );
+    Ok(client.query_opt(&sql, &[&id_or_slug]).await?.as_ref().map(Tenant::from_row))
+}
+
+/// One page in the order of slugs, with the slug that the next page begins behind.
+pub(crate) async fn page(
+    client: &Client,
+    state: Option<&str>,
+    search: Option<&str>,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<(Vec<Tenant>, Option<String>), Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM palisade_control.tenants t
+         WHERE (($1::text IS NULL AND t.observed_state <> 'deleted') OR t.observed_state = $1)
+           AND ($2::text IS NULL OR strpos(t.slug, $2) > 0 OR strpos(lower(t.display_name), lower($2)) > 0)
+           AND ($3::text IS NULL OR (t.slug, t.id) > (split_part($3, ' ', 1), split_part($3, ' ', 2)))
+         ORDER BY t.slug, t.id LIMIT $4"
+    );
+    let rows = client.query(&sql, &[&state, &search, &after, &(limit + 1)]).await?;
+    let mut tenants: Vec<Tenant> = rows.iter().map(Tenant::from_row).collect();
+    let keep = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = tenants.len() > keep;
+    tenants.truncate(keep);
+    let next = tenants.last().filter(|_| more).map(|t| format!("{} {}", t.slug, t.id));
+    Ok((tenants, next))
+}
