@@ -237,7 +237,7 @@ async fn probe(shared: &Shared, id: &TenantId) -> Result<(), String> {
 pub(crate) async fn activate(shared: &Shared, id: &TenantId, operation: Uuid, actor: &str) -> Result<(), Problem> {
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;
-    operations::step(&tx, operation, 3, "verify", "done", "fingerprint, rights and wall 2 hold").await?;
+    operations::step(&tx, operation, 3, "verify", "done", "rights and wall 2 hold").await?;
     let moved = tx
         .query_opt(
             "UPDATE palisade_control.tenants SET observed_state = 'active'
