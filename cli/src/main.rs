@@ -25,8 +25,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run everything on this machine: a private PostgreSQL, the control plane, two demo tenants
+    /// Run everything on this machine: a private PostgreSQL, the control plane, the proxy, two demo tenants
     Up(commands::up::Args),
+    /// Run the proxy
+    Proxy(commands::serve::Args),
     /// Run the control plane
     ControlPlane(commands::serve::Args),
     /// Create and look after tenants
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
     }
     let result = match Cli::parse().command {
         Command::Up(args) => commands::up::run(args),
+        Command::Proxy(args) => commands::serve::proxy(args),
         Command::ControlPlane(args) => commands::serve::control_plane(args),
         Command::Tenant(command) => commands::tenant::run(command),
         Command::Explain(args) => commands::explain::run(&args),

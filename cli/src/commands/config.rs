@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 
-use crate::commands::serve::control_plane_config;
+use crate::commands::serve::sections;
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {
@@ -15,7 +15,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let table = crate::config::load(Some(&args.file), std::env::vars())?;
-    control_plane_config(&table)?;
+    sections(&table, table.contains_key("control_plane"), table.contains_key("proxy"))?;
     println!("{} is good", args.file.display());
     Ok(())
 }

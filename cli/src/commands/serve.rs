@@ -1,13 +1,15 @@
-//! `palisade control-plane`.
+//! `palisade proxy` and `palisade control-plane`.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args as ClapArgs;
 use palisade_control_plane::config::ControlPlaneConfig;
+use palisade_proxy::config::ProxyConfig;
+use toml::Table;
 
 use crate::config;
-use crate::plane;
+use crate::plane::{Planes, serve};
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {
@@ -18,31 +20,55 @@ pub(crate) struct Args {
 
 pub(crate) fn control_plane(args: Args) -> Result<()> {
     logging();
-    let table = config::load(args.config.as_deref(), std::env::vars())?;
-    let config = control_plane_config(&table)?;
-    tokio::runtime::Runtime::new().context("starting the runtime")?.block_on(plane::serve(config, || {
+    let (control, _) = sections(&config::load(args.config.as_deref(), std::env::vars())?, true, false)?;
+    serve(Planes { control, proxy: None }, || {
         tracing::info!("the control plane is ready");
         Ok(())
-    }))
+    })
 }
 
-/// The table `[control_plane]`, or every error in it.
-pub(crate) fn control_plane_config(table: &toml::Table) -> Result<ControlPlaneConfig> {
+pub(crate) fn proxy(args: Args) -> Result<()> {
+    logging();
+    let (_, proxy) = sections(&config::load(args.config.as_deref(), std::env::vars())?, false, true)?;
+    serve(Planes { control: None, proxy }, || {
+        tracing::info!("the proxy is ready");
+        Ok(())
+    })
+}
+
+/// The wanted tables of a configuration, or every error in them.
+pub(crate) fn sections(
+    table: &Table,
+    want_control: bool,
+    want_proxy: bool,
+) -> Result<(Option<ControlPlaneConfig>, Option<ProxyConfig>)> {
     let mut errors = Vec::new();
-    for name in table.keys().filter(|name| *name != "control_plane") {
+    for name in table.keys().filter(|name| !matches!(name.as_str(), "control_plane" | "proxy")) {
         errors.push(format!("[{name}] is not a table of this configuration"));
     }
-    let read: Option<ControlPlaneConfig> = config::section(table, "control_plane", &mut errors);
-    if let Some(config) = &read {
-        errors.extend(config.errors());
+    let mut control: Option<ControlPlaneConfig> = None;
+    if want_control {
+        control = config::section(table, "control_plane", &mut errors);
+        errors.extend(control.iter().flat_map(ControlPlaneConfig::errors));
+    }
+    let mut proxy: Option<ProxyConfig> = None;
+    if want_proxy {
+        proxy = config::section(table, "proxy", &mut errors);
+        errors.extend(proxy.iter().flat_map(ProxyConfig::errors));
     }
     config::all_or_nothing(&errors)?;
-    read.context("the configuration cannot be read")
+    Ok((control, proxy))
+}
+
+/// Both tables, which must be there.
+pub(crate) fn both(table: &Table) -> Result<(ControlPlaneConfig, ProxyConfig)> {
+    let (control, proxy) = sections(table, true, true)?;
+    control.zip(proxy).context("the configuration cannot be read")
 }
 
 /// Logs as JSON lines to standard error; RUST_LOG chooses what.
 pub(crate) fn logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,refinery_core=warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,refinery_core=warn,tokio_postgres=warn"));
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

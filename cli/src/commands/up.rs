@@ -7,14 +7,16 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Args as ClapArgs;
 use palisade_control_plane::config::ControlPlaneConfig;
+use palisade_proxy::config::ProxyConfig;
 use toml::Value;
 
-use crate::commands::serve::{control_plane_config, logging};
+use crate::commands::serve::{both, logging};
 use crate::commands::{keys, token};
 use crate::up::layout::Layout;
 use crate::up::server::Server;
 use crate::up::{demo, dev_env, ports, say};
-use crate::{config, plane};
+use crate::config;
+use crate::plane::{self, Planes};
 
 /// How long the token in dev.env is good for, in hours.
 const TOKEN_HOURS: u32 = 30 * 24;
@@ -38,12 +40,17 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let layout = Layout::open(&args.data_dir)?;
     make_keys(&layout)?;
     // The addresses are checked before anything is started.
-    let mut settings = settings(&layout, "postgres://postgres@127.0.0.1/palisade")?;
-    ports::check(&[("the API", settings.listen, "PALISADE__CONTROL_PLANE__LISTEN")])?;
+    let (mut control, mut proxy) = settings(&layout, "postgres://postgres@127.0.0.1/palisade", "127.0.0.1:5432")?;
+    ports::check(&[
+        ("the API", control.listen, "PALISADE__CONTROL_PLANE__LISTEN"),
+        ("the proxy", proxy.listen, "PALISADE__PROXY__LISTEN"),
+    ])?;
     let server = Server::open(&layout, args.database_url.as_deref())?;
-    settings.database_url.clone_from(&server.url);
+    control.database_url.clone_from(&server.url);
+    control.proxy_address = proxy.listen.to_string();
+    (proxy.server, proxy.database) = server.address()?;
     std::fs::write(layout.pid(), format!("{}\n", std::process::id())).context("writing the process's number")?;
-    let served = serve(&layout, &settings, &server, !args.no_demo, started);
+    let served = serve(&layout, &control, proxy, &server, !args.no_demo, started);
     // Stopped whatever happened; an error of the service is the one to show.
     let stopped = server.stop();
     for file in [layout.pid(), layout.run().join("ready")] {
@@ -56,9 +63,16 @@ pub(crate) fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-fn serve(layout: &Layout, settings: &ControlPlaneConfig, server: &Server, demo: bool, started: Instant) -> Result<()> {
-    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
-    runtime.block_on(plane::serve(settings.clone(), || {
+fn serve(
+    layout: &Layout,
+    settings: &ControlPlaneConfig,
+    proxy: ProxyConfig,
+    server: &Server,
+    demo: bool,
+    started: Instant,
+) -> Result<()> {
+    let listen = proxy.listen;
+    plane::serve(Planes { control: Some(settings.clone()), proxy: Some(proxy) }, || {
         let token = token::sign(
             &layout.jwt_private(),
             "dev-admin",
@@ -72,17 +86,18 @@ fn serve(layout: &Layout, settings: &ControlPlaneConfig, server: &Server, demo: 
         env.insert("PALISADE_ADMIN_TOKEN".into(), token.clone());
         env.insert("PALISADE_DATABASE_URL".into(), server.url.clone());
         if demo {
-            tokio::task::block_in_place(|| demo::make(&api, &token, &mut env))?;
+            demo::make(&api, &token, &mut env)?;
         }
         dev_env::write(&layout.dev_env(), &env)?;
-        announce(layout, settings, &env, started)
-    }))
+        announce(layout, settings, listen, &env, started)
+    })
 }
 
 /// Says where everything is; the same text is kept for `./dev status`.
 fn announce(
     layout: &Layout,
     settings: &ControlPlaneConfig,
+    proxy: std::net::SocketAddr,
     env: &BTreeMap<String, String>,
     started: Instant,
 ) -> Result<()> {
@@ -90,7 +105,7 @@ fn announce(
     let shown = std::env::current_dir().ok().and_then(|here| file.strip_prefix(here).ok().map(PathBuf::from));
     let shown = shown.unwrap_or(file);
     let mut text = format!(
-        "\nPalisade is up ({:.1} s)\n  API        http://{}/api/v1\n  UI         http://{}/\n  token      in {} (PALISADE_ADMIN_TOKEN)\n",
+        "\nPalisade is up ({:.1} s)\n  proxy      {proxy}\n  API        http://{}/api/v1\n  UI         http://{}/\n  token      in {} (PALISADE_ADMIN_TOKEN)\n",
         started.elapsed().as_secs_f32(),
         settings.listen,
         settings.listen,
@@ -119,18 +134,22 @@ fn make_keys(layout: &Layout) -> Result<()> {
 }
 
 /// The settings: the data folder's file if there is one, variables over it, and what `up` decides itself.
-fn settings(layout: &Layout, database_url: &str) -> Result<ControlPlaneConfig> {
+fn settings(layout: &Layout, database_url: &str, server: &str) -> Result<(ControlPlaneConfig, ProxyConfig)> {
     let file = layout.config();
     let mut table = config::load(file.exists().then_some(file.as_path()), std::env::vars())?;
-    let text = |path: PathBuf| Value::String(path.to_string_lossy().into_owned());
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let decided = [
-        (vec!["control_plane", "database_url"], Value::String(database_url.to_owned())),
+        (vec!["control_plane", "database_url"], database_url.to_owned()),
         (vec!["control_plane", "master_key_file"], text(layout.master_key())),
         (vec!["control_plane", "auth", "public_key_file"], text(layout.jwt_public())),
+        (vec!["proxy", "server"], server.to_owned()),
+        (vec!["proxy", "master_key_file"], text(layout.master_key())),
+        (vec!["proxy", "snapshot_file"], text(layout.snapshot())),
+        (vec!["proxy", "spool_dir"], text(layout.spool())),
     ];
     for (path, value) in decided {
         let keys: Vec<String> = path.into_iter().map(str::to_owned).collect();
-        config::set(&mut table, &keys, value)?;
+        config::set(&mut table, &keys, Value::String(value))?;
     }
-    control_plane_config(&table)
+    both(&table)
 }

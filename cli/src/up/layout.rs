@@ -72,6 +72,9 @@ impl Layout {
     pub(crate) fn run(&self) -> PathBuf {
         self.root.join("run")
     }
+    pub(crate) fn snapshot(&self) -> PathBuf {
+        self.run().join("snapshot.json")
+    }
     pub(crate) fn pid(&self) -> PathBuf {
         self.run().join("palisade.pid")
     }

@@ -36,6 +36,18 @@ impl Server {
         Ok(Self { url: private.url(DATABASE), private: Some(private) })
     }
 
+    /// Host and port, and the database, as the proxy needs them.
+    pub(crate) fn address(&self) -> Result<(String, String)> {
+        let config: tokio_postgres::Config = self.url.parse().context("the database's connection string")?;
+        let host = match config.get_hosts().first() {
+            Some(tokio_postgres::config::Host::Tcp(host)) => host.clone(),
+            _ => bail!("the database's connection string must name a TCP host"),
+        };
+        let port = config.get_ports().first().copied().unwrap_or(5432);
+        let database = config.get_dbname().context("the database's connection string names no database")?;
+        Ok((format!("{host}:{port}"), database.to_owned()))
+    }
+
     /// Stops the private cluster.
     pub(crate) fn stop(&self) -> Result<()> {
         match &self.private {

@@ -1,0 +1,96 @@
+//! The tenants, kept in memory and in a file, followed without restart.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use palisade_catalog::names::PROXY_ROLE;
+use palisade_catalog::snapshot::{Snapshot, TenantEntry};
+use tokio_postgres::{Client, NoTls};
+
+use crate::Shared;
+
+/// Longest wait between two tries to reach the catalog.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The last known tenants; none where there is no file or it cannot be read.
+pub(crate) fn load(file: &Path) -> Snapshot {
+    let Ok(text) = std::fs::read(file) else { return Snapshot::default() };
+    serde_json::from_slice(&text).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the snapshot file cannot be read; waiting for the catalog");
+        Snapshot::default()
+    })
+}
+
+/// Follows the catalog for ever. While it is away the last known tenants are served.
+pub(crate) async fn follow(shared: Arc<Shared>) {
+    loop {
+        if let Err(error) = follow_once(&shared).await {
+            tracing::warn!(%error, "the catalog is away; serving the last known tenants");
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Connects as the proxy's own role.
+pub(crate) async fn connect(shared: &Shared) -> Result<Client, tokio_postgres::Error> {
+    let (host, port) = shared.config.server.rsplit_once(':').unwrap_or((&shared.config.server, "5432"));
+    let mut config = tokio_postgres::Config::new();
+    config
+        .host(host)
+        .port(port.parse().unwrap_or(5432))
+        .dbname(&shared.config.database)
+        .user(PROXY_ROLE)
+        .password(shared.master.server_password(PROXY_ROLE, 1))
+        .application_name("palisade proxy")
+        .options("-c search_path=pg_catalog,pg_temp -c statement_timeout=10000")
+        .connect_timeout(Duration::from_millis(shared.config.server_connect_timeout_ms));
+    let (client, connection) = config.connect(NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+async fn follow_once(shared: &Shared) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let client = connect(shared).await?;
+    let query = client
+        .prepare("SELECT xmin::text, entries FROM palisade_control.tenants_since($1::text::xid8)")
+        .await?;
+    // After a time away everything is asked for: a tenant may have gone in between.
+    let mut since = 0u64;
+    loop {
+        let row = client.query_one(&query, &[&since.to_string()]).await?;
+        let xmin: u64 = row.get::<_, String>(0).parse()?;
+        let changed: Vec<TenantEntry> = serde_json::from_value(row.get(1))?;
+        apply(shared, since == 0, xmin, changed);
+        since = xmin;
+        tokio::time::sleep(Duration::from_millis(shared.config.follow_interval_ms)).await;
+    }
+}
+
+fn apply(shared: &Shared, all: bool, xmin: u64, changed: Vec<TenantEntry>) {
+    let old = shared.tenants.load();
+    let mut next = if all { Snapshot::default() } else { Snapshot::clone(&old) };
+    next.apply(xmin, changed);
+    // The same rows are seen again while an older transaction runs.
+    let same = next.tenants == old.tenants;
+    shared.tenants.store(Arc::new(next));
+    if same {
+        return;
+    }
+    shared.changed.send_modify(|epoch| *epoch += 1);
+    if let Err(error) = save(&shared.config.snapshot_file, &shared.tenants.load()) {
+        tracing::warn!(%error, "the snapshot file cannot be written");
+    }
+}
+
+/// Replaces the file as a whole. It holds verifiers, so only its owner may read it.
+fn save(file: &Path, snapshot: &Snapshot) -> std::io::Result<()> {
+    let draft = file.with_extension("new");
+    let mut out =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    out.write_all(&serde_json::to_vec(snapshot)?)?;
+    out.sync_all()?;
+    std::fs::rename(&draft, file)
+}
