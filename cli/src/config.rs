@@ -18,9 +18,10 @@ const MOST_ERRORS: usize = 50;
 pub(crate) fn load(file: Option<&Path>, variables: impl Iterator<Item = (String, String)>) -> Result<Table> {
     let mut table = match file {
         Some(file) => {
-            let text =
-                std::fs::read_to_string(file).with_context(|| format!("reading the configuration {}", file.display()))?;
-            text.parse::<Table>().with_context(|| format!("the configuration {} is not TOML", file.display()))?
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("reading the configuration {}", file.display()))?;
+            text.parse::<Table>()
+                .with_context(|| format!("the configuration {} is not TOML", file.display()))?
         }
         None => Table::new(),
     };
@@ -129,7 +130,12 @@ mod tests {
 
     #[test]
     fn variables_override_the_file() {
-        let given = [("PALISADE__S__PORT", "7"), ("PALISADE__S__NAME", "x"), ("PALISADE__S__DEEP__WAIT_MS", "9"), ("OTHER", "1")];
+        let given = [
+            ("PALISADE__S__PORT", "7"),
+            ("PALISADE__S__NAME", "x"),
+            ("PALISADE__S__DEEP__WAIT_MS", "9"),
+            ("OTHER", "1"),
+        ];
         let table = load(None, variables(&given)).unwrap();
         let mut errors = Vec::new();
         let sample: Sample = section(&table, "s", &mut errors).unwrap();

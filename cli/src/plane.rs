@@ -17,7 +17,8 @@ pub(crate) struct Planes {
 
 /// Reads the master key's file.
 fn master_key(file: &std::path::Path) -> Result<MasterKey> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("reading the master key {}", file.display()))?;
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("reading the master key {}", file.display()))?;
     MasterKey::from_hex(&text).with_context(|| format!("the file {}", file.display()))
 }
 

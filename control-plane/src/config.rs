@@ -90,8 +90,14 @@ impl ControlPlaneConfig {
             self.database_url.parse::<tokio_postgres::Config>().is_ok() && !self.database_url.is_empty(),
             "database_url must be a connection string such as postgres://user:password@host:5432/palisade",
         );
-        check(!self.master_key_file.as_os_str().is_empty(), "master_key_file must name a file; `palisade keys master FILE` makes one");
-        check(!self.auth.public_key_file.as_os_str().is_empty(), "auth.public_key_file must name a PEM file; `palisade keys jwt FILE` makes one");
+        check(
+            !self.master_key_file.as_os_str().is_empty(),
+            "master_key_file must name a file; `palisade keys master FILE` makes one",
+        );
+        check(
+            !self.auth.public_key_file.as_os_str().is_empty(),
+            "auth.public_key_file must name a PEM file; `palisade keys jwt FILE` makes one",
+        );
         check(
             matches!(self.auth.algorithm.as_str(), "EdDSA" | "ES256" | "RS256"),
             "auth.algorithm must be EdDSA, ES256 or RS256",

@@ -83,7 +83,8 @@ impl ControlPlane {
         let tokens = http::auth::Verifier::new(&config.auth).map_err(StartError::Key)?;
         let limits = Limits::default();
         let (judge, template) = prepare(config.clone(), limits).await?;
-        let listener = TcpListener::bind(config.listen).await.map_err(|e| StartError::Listen(config.listen, e))?;
+        let listener =
+            TcpListener::bind(config.listen).await.map_err(|e| StartError::Listen(config.listen, e))?;
         let pool = store::open(&config).map_err(StartError::Database)?;
         store::migrate(&config, &pool, &master).await?;
         let shared = Arc::new(Shared { config, pool, master, judge, limits, template, tokens });
@@ -98,12 +99,13 @@ impl ControlPlane {
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) -> std::io::Result<()> {
         let reconciler = tokio::spawn(reconcile::forever(self.shared.clone(), shutdown.clone()));
         let app = http::router(self.shared);
-        let served = axum::serve(self.listener, app.into_make_service_with_connect_info::<std::net::SocketAddr>())
-            .with_graceful_shutdown(async move {
-                // An error means that the sender is gone: that is a shutdown too.
-                let _ = shutdown.wait_for(|stop| *stop).await;
-            })
-            .await;
+        let served =
+            axum::serve(self.listener, app.into_make_service_with_connect_info::<std::net::SocketAddr>())
+                .with_graceful_shutdown(async move {
+                    // An error means that the sender is gone: that is a shutdown too.
+                    let _ = shutdown.wait_for(|stop| *stop).await;
+                })
+                .await;
         reconciler.abort();
         served
     }

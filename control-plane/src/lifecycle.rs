@@ -25,7 +25,12 @@ pub(crate) async fn switch(
 }
 
 /// Rolls an active or suspended tenant back: nobody is let in any more, its data stays until it is purged.
-pub(crate) async fn soft_delete(shared: &Shared, tenant: &Tenant, actor: &str, reason: &str) -> Result<Uuid, Problem> {
+pub(crate) async fn soft_delete(
+    shared: &Shared,
+    tenant: &Tenant,
+    actor: &str,
+    reason: &str,
+) -> Result<Uuid, Problem> {
     let from = tenant.observed_state.as_str();
     if !matches!(from, "active" | "suspended") {
         return Err(Problem::conflict(format!("the tenant is {from}; it is being made or removed already")));
@@ -72,7 +77,12 @@ async fn change(
 }
 
 /// Gives a login a new secret. The old one is refused from now on.
-pub(crate) async fn rotate(shared: &Shared, tenant: &Tenant, login: &str, actor: &str) -> Result<Credential, Problem> {
+pub(crate) async fn rotate(
+    shared: &Shared,
+    tenant: &Tenant,
+    login: &str,
+    actor: &str,
+) -> Result<Credential, Problem> {
     let secret = random_client_secret();
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;

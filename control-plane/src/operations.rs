@@ -35,7 +35,13 @@ pub(crate) struct Step {
 }
 
 /// Writes a new running operation.
-pub(crate) async fn begin(tx: &Transaction<'_>, id: Uuid, tenant: &str, kind: &str, actor: &str) -> Result<(), Error> {
+pub(crate) async fn begin(
+    tx: &Transaction<'_>,
+    id: Uuid,
+    tenant: &str,
+    kind: &str,
+    actor: &str,
+) -> Result<(), Error> {
     tx.execute(
         "INSERT INTO palisade_control.operations (id, tenant_id, kind, state, requested_by)
          VALUES ($1, $2, $3, 'running', $4)",
@@ -85,7 +91,11 @@ pub(crate) async fn finish(tx: &Transaction<'_>, id: Uuid, error: Option<&str>) 
 }
 
 /// The operation of an id, or the newest of a tenant.
-pub(crate) async fn find(client: &Client, id: Option<Uuid>, tenant: &str) -> Result<Option<Operation>, Error> {
+pub(crate) async fn find(
+    client: &Client,
+    id: Option<Uuid>,
+    tenant: &str,
+) -> Result<Option<Operation>, Error> {
     let row = client
         .query_opt(
             "SELECT id, tenant_id, kind, state, requested_by, created_at, finished_at, error

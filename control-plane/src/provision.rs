@@ -43,7 +43,9 @@ pub(crate) async fn create(shared: &Arc<Shared>, tenant: &NewTenant) -> Result<V
     let credentials = credentials(shared, tenant);
     let result = async {
         provision(shared, tenant, &credentials).await?;
-        verify(shared, &tenant.id).await.map_err(|reason| Problem::internal(format!("verification failed: {reason}")))?;
+        verify(shared, &tenant.id)
+            .await
+            .map_err(|reason| Problem::internal(format!("verification failed: {reason}")))?;
         activate(shared, &tenant.id, tenant.operation, &tenant.actor).await
     }
     .await;
@@ -106,7 +108,8 @@ pub(crate) fn url(shared: &Shared, login: &str, secret: &str, slug: &str) -> Str
 async fn provision(shared: &Shared, t: &NewTenant, credentials: &[Credential]) -> Result<(), Problem> {
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;
-    operations::step(&tx, t.operation, 2, "provision", "running", "roles, schema, objects and grants").await?;
+    operations::step(&tx, t.operation, 2, "provision", "running", "roles, schema, objects and grants")
+        .await?;
     tx.batch_execute(&script(shared, &t.id)).await.map_err(|e| Problem::internal(describe(&e)))?;
     for credential in credentials {
         let login = LoginName::parse(&credential.login).map_err(|e| Problem::internal(e.to_string()))?;
@@ -215,9 +218,11 @@ pub(crate) async fn verify(shared: &Shared, id: &TenantId) -> Result<(), String>
 /// Logs in as the tenant's owner and asks for what wall 2 must refuse.
 async fn probe(shared: &Shared, id: &TenantId) -> Result<(), String> {
     let role = login_role(id, "owner");
-    let mut config: tokio_postgres::Config = shared.config.database_url.parse().map_err(|e| format!("{e}"))?;
+    let mut config: tokio_postgres::Config =
+        shared.config.database_url.parse().map_err(|e| format!("{e}"))?;
     config.user(&role).password(shared.master.server_password(&role, 1)).application_name("palisade probe");
-    let (client, connection) = config.connect(NoTls).await.map_err(|e| format!("login as {role}: {}", describe(&e)))?;
+    let (client, connection) =
+        config.connect(NoTls).await.map_err(|e| format!("login as {role}: {}", describe(&e)))?;
     let connection = tokio::spawn(connection);
     let denied = client.batch_execute("SELECT 1 FROM palisade_control.tenants").await;
     let switched = client.batch_execute("SET ROLE palisade_proxy").await;
@@ -234,7 +239,12 @@ async fn probe(shared: &Shared, id: &TenantId) -> Result<(), String> {
 }
 
 /// Opens a verified tenant; its audit row commits with it.
-pub(crate) async fn activate(shared: &Shared, id: &TenantId, operation: Uuid, actor: &str) -> Result<(), Problem> {
+pub(crate) async fn activate(
+    shared: &Shared,
+    id: &TenantId,
+    operation: Uuid,
+    actor: &str,
+) -> Result<(), Problem> {
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;
     operations::step(&tx, operation, 3, "verify", "done", "rights and wall 2 hold").await?;
@@ -276,8 +286,11 @@ pub(crate) async fn remove(
         )
         .await?;
     drop_objects(&tx, id).await?;
-    tx.execute("DELETE FROM palisade_control.tenants WHERE id = $1 AND observed_state IN ('pending', 'verifying')", &[&id.as_str()])
-        .await?;
+    tx.execute(
+        "DELETE FROM palisade_control.tenants WHERE id = $1 AND observed_state IN ('pending', 'verifying')",
+        &[&id.as_str()],
+    )
+    .await?;
     operations::finish(&tx, operation, Some(reason)).await?;
     let mut event = event("tenant.create", actor, id, operation);
     event.tenant = row.map(|row| row.get(0));

@@ -47,7 +47,14 @@ pub(crate) async fn once(shared: &Arc<Shared>) -> Result<(), Problem> {
     for row in rows {
         let (operation, tenant): (Uuid, String) = (row.get(0), row.get(1));
         let id = TenantId::parse(&tenant)?;
-        provision::remove(shared, &id, operation, "system", "the control plane stopped before it was finished").await?;
+        provision::remove(
+            shared,
+            &id,
+            operation,
+            "system",
+            "the control plane stopped before it was finished",
+        )
+        .await?;
         tracing::info!(tenant, %operation, "removed what an interrupted operation left");
     }
     Ok(())

@@ -17,19 +17,25 @@ const MIGRATION_LOCK: i64 = 0x7061_6c69_7361_6465;
 
 /// A pool on the configured database. Connects lazily.
 pub(crate) fn open(config: &ControlPlaneConfig) -> Result<Pool, String> {
-    let mut pg: tokio_postgres::Config = config.database_url.parse().map_err(|e| format!("database_url: {e}"))?;
+    let mut pg: tokio_postgres::Config =
+        config.database_url.parse().map_err(|e| format!("database_url: {e}"))?;
     pg.application_name("palisade control plane");
     pg.options(format!(
         "-c statement_timeout={} -c search_path=pg_catalog,pg_temp -c client_min_messages=warning",
         config.statement_timeout_ms
     ));
     pg.connect_timeout(std::time::Duration::from_secs(10));
-    let manager = Manager::from_config(pg, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Verified });
+    let manager =
+        Manager::from_config(pg, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Verified });
     Pool::builder(manager).max_size(config.pool_size).build().map_err(|e| e.to_string())
 }
 
 /// Brings Palisade's own tables up to date and gives the proxy's role its derived password.
-pub(crate) async fn migrate(config: &ControlPlaneConfig, pool: &Pool, master: &MasterKey) -> Result<(), StartError> {
+pub(crate) async fn migrate(
+    config: &ControlPlaneConfig,
+    pool: &Pool,
+    master: &MasterKey,
+) -> Result<(), StartError> {
     let failed = |e: &dyn std::fmt::Display| StartError::Migration(e.to_string());
     let url = &config.database_url;
     let (mut client, connection) = tokio_postgres::connect(url, NoTls).await.map_err(|e| {
@@ -45,7 +51,10 @@ pub(crate) async fn migrate(config: &ControlPlaneConfig, pool: &Pool, master: &M
         .map_err(|e| failed(&e))?;
     embedded::migrations::runner().run_async(&mut client).await.map_err(|e| failed(&e))?;
     let verifier = verifier(&master.server_password(PROXY_ROLE, 1));
-    client.batch_execute(&format!("ALTER ROLE {PROXY_ROLE} PASSWORD '{verifier}'")).await.map_err(|e| failed(&e))?;
+    client
+        .batch_execute(&format!("ALTER ROLE {PROXY_ROLE} PASSWORD '{verifier}'"))
+        .await
+        .map_err(|e| failed(&e))?;
     drop(client);
     // The session's end gives the lock back.
     let _ = connection.await;

@@ -24,7 +24,11 @@ impl Template {
     pub(crate) fn load(config: &ControlPlaneConfig, judge: &Judge, limits: &Limits) -> Result<Self, String> {
         let files = match &config.template_dir {
             Some(folder) => read_folder(folder)?,
-            None => vec![(1, "V1__init.sql".to_owned(), include_str!("../../migrations/tenant/V1__init.sql").to_owned())],
+            None => vec![(
+                1,
+                "V1__init.sql".to_owned(),
+                include_str!("../../migrations/tenant/V1__init.sql").to_owned(),
+            )],
         };
         compile(&config.template_name, files, judge, limits)
     }
@@ -37,7 +41,8 @@ fn read_folder(folder: &std::path::Path) -> Result<Vec<(i32, String, String)>, S
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let Some(stem) = name.strip_suffix(".sql") else { continue };
-        let version = stem.strip_prefix('V').and_then(|s| s.split_once("__")).and_then(|(v, _)| v.parse().ok());
+        let version =
+            stem.strip_prefix('V').and_then(|s| s.split_once("__")).and_then(|(v, _)| v.parse().ok());
         let version = version.ok_or_else(|| format!("file {name} must be called V<number>__<name>.sql"))?;
         let text = std::fs::read_to_string(entry.path()).map_err(|e| format!("file {name}: {e}"))?;
         files.push((version, name, text));
@@ -45,7 +50,12 @@ fn read_folder(folder: &std::path::Path) -> Result<Vec<(i32, String, String)>, S
     Ok(files)
 }
 
-fn compile(name: &str, mut files: Vec<(i32, String, String)>, judge: &Judge, limits: &Limits) -> Result<Template, String> {
+fn compile(
+    name: &str,
+    mut files: Vec<(i32, String, String)>,
+    judge: &Judge,
+    limits: &Limits,
+) -> Result<Template, String> {
     files.sort();
     if let Some(pair) = files.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         return Err(format!("files {} and {} have the same version", pair[0].1, pair[1].1));
@@ -72,9 +82,14 @@ fn compile(name: &str, mut files: Vec<(i32, String, String)>, judge: &Judge, lim
 /// A template may do what a tenant's owner may, in its own schema, and cannot end the transaction that it runs in.
 fn check(file: &str, text: &str, judge: &Judge, limits: &Limits) -> Result<(), String> {
     // The text runs as it stands, so names must be written without a schema.
-    let namespace =
-        Namespace { kind: "owner".into(), schema: "t_template".into(), database: "template".into(), shared: vec![] };
-    let reading = read::read(text, limits).map_err(|e| format!("file {file}{}: {e}", line_of(text, e.position)))?;
+    let namespace = Namespace {
+        kind: "owner".into(),
+        schema: "t_template".into(),
+        database: "template".into(),
+        shared: vec![],
+    };
+    let reading =
+        read::read(text, limits).map_err(|e| format!("file {file}{}: {e}", line_of(text, e.position)))?;
     let verbs = ["BEGIN", "COMMIT", "ROLLBACK", "SET", "DISCARD", "LISTEN", "PREPARE", "VACUUM", "CLUSTER"];
     for statement in &reading.statements {
         let line = line_at(text, statement.range.start);
@@ -82,12 +97,16 @@ fn check(file: &str, text: &str, judge: &Judge, limits: &Limits) -> Result<(), S
             return Err(format!("file {file}, line {line}: {} cannot stand in a template", statement.verb));
         }
         if text[statement.range.clone()].to_ascii_uppercase().contains("CONCURRENTLY") {
-            return Err(format!("file {file}, line {line}: CONCURRENTLY cannot run in the tenant's one transaction"));
+            return Err(format!(
+                "file {file}, line {line}: CONCURRENTLY cannot run in the tenant's one transaction"
+            ));
         }
     }
     match judge.judge(text, &reading, &namespace, limits) {
         Verdict::Permit(permit) if permit.rewritten.is_none() => Ok(()),
-        Verdict::Permit(_) => Err(format!("file {file}: names must be written without \"public.\" or a catalog's schema")),
+        Verdict::Permit(_) => {
+            Err(format!("file {file}: names must be written without \"public.\" or a catalog's schema"))
+        }
         Verdict::Deny(denial) => {
             let at = reading.statements.get(denial.statement).map_or(1, |s| line_at(text, s.range.start));
             Err(format!("file {file}, line {at}: {}", denial.message))

@@ -39,7 +39,8 @@ impl Audit {
     /// Opens the spool, cuts a torn tail off, and starts its writer.
     pub(crate) fn open(folder: &Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(events(folder))?;
+        let mut file =
+            OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(events(folder))?;
         repair(&mut file)?;
         let (queue, entries) = mpsc::channel(QUEUE_EVENTS);
         std::thread::Builder::new().name("audit".into()).spawn(move || write(file, entries))?;
@@ -104,7 +105,7 @@ pub(crate) async fn ship(shared: Arc<Shared>) {
 }
 
 async fn ship_once(shared: &Shared) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let client = follower::connect(shared).await?;
+    let client = follower::connect(shared, &Arc::default()).await?;
     let folder = &shared.audit.folder;
     let mark = folder.join("shipped");
     let mut at: u64 = std::fs::read_to_string(&mark).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0);

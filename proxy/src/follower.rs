@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use palisade_catalog::names::PROXY_ROLE;
+use palisade_catalog::names::{CHANGES_CHANNEL, PROXY_ROLE};
 use palisade_catalog::snapshot::{Snapshot, TenantEntry};
-use tokio_postgres::{Client, NoTls};
+use tokio::sync::Notify;
+use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 use crate::Shared;
 
@@ -34,8 +35,8 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
     }
 }
 
-/// Connects as the proxy's own role.
-pub(crate) async fn connect(shared: &Shared) -> Result<Client, tokio_postgres::Error> {
+/// Connects as the proxy's own role; notifications wake whoever waits.
+pub(crate) async fn connect(shared: &Shared, told: &Arc<Notify>) -> Result<Client, tokio_postgres::Error> {
     let (host, port) = shared.config.server.rsplit_once(':').unwrap_or((&shared.config.server, "5432"));
     let mut config = tokio_postgres::Config::new();
     config
@@ -47,13 +48,22 @@ pub(crate) async fn connect(shared: &Shared) -> Result<Client, tokio_postgres::E
         .application_name("palisade proxy")
         .options("-c search_path=pg_catalog,pg_temp -c statement_timeout=10000")
         .connect_timeout(Duration::from_millis(shared.config.server_connect_timeout_ms));
-    let (client, connection) = config.connect(NoTls).await?;
-    tokio::spawn(connection);
+    let (client, mut connection) = config.connect(NoTls).await?;
+    let told = told.clone();
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+            if matches!(message, AsyncMessage::Notification(_)) {
+                told.notify_one();
+            }
+        }
+    });
     Ok(client)
 }
 
 async fn follow_once(shared: &Shared) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let client = connect(shared).await?;
+    let told = Arc::new(Notify::new());
+    let client = connect(shared, &told).await?;
+    client.batch_execute(&format!("LISTEN {CHANGES_CHANNEL}")).await?;
     let query = client
         .prepare("SELECT xmin::text, entries FROM palisade_control.tenants_since($1::text::xid8)")
         .await?;
@@ -65,7 +75,9 @@ async fn follow_once(shared: &Shared) -> Result<(), Box<dyn std::error::Error + 
         let changed: Vec<TenantEntry> = serde_json::from_value(row.get(1))?;
         apply(shared, since == 0, xmin, changed);
         since = xmin;
-        tokio::time::sleep(Duration::from_millis(shared.config.follow_interval_ms)).await;
+        // Told of a change, or, should that be lost, after a while anyway.
+        let interval = Duration::from_millis(shared.config.follow_interval_ms);
+        let _ = tokio::time::timeout(interval, told.notified()).await;
     }
 }
 

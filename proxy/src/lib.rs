@@ -78,8 +78,10 @@ impl Proxy {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(config: ProxyConfig, master: MasterKey) -> Result<Self, StartError> {
-        let listener = TcpListener::bind(config.listen).await.map_err(|e| StartError::Listen(config.listen, e))?;
-        let audit = audit::Audit::open(&config.spool_dir).map_err(|e| StartError::Spool(config.spool_dir.clone(), e))?;
+        let listener =
+            TcpListener::bind(config.listen).await.map_err(|e| StartError::Listen(config.listen, e))?;
+        let audit = audit::Audit::open(&config.spool_dir)
+            .map_err(|e| StartError::Spool(config.spool_dir.clone(), e))?;
         let tenants = follower::load(&config.snapshot_file);
         let clients = Arc::new(tokio::sync::Semaphore::new(config.max_client_connections));
         let shared = Shared {

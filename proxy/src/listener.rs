@@ -43,7 +43,12 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut shutdo
     }
 }
 
-async fn client(shared: Arc<Shared>, mut stream: TcpStream, address: SocketAddr, shutdown: watch::Receiver<bool>) {
+async fn client(
+    shared: Arc<Shared>,
+    mut stream: TcpStream,
+    address: SocketAddr,
+    shutdown: watch::Receiver<bool>,
+) {
     let Ok(_permit) = shared.clients.clone().try_acquire_owned() else {
         let error = Fields::new("FATAL", "53300", "sorry, too many clients already")
             .with(b'H', Some("The proxy's limit is max_client_connections."));

@@ -76,7 +76,12 @@ impl Dialogue {
 }
 
 /// Relays until one side is gone, the tenant is closed, or the proxy shuts down.
-pub(crate) async fn run(shared: &Shared, client: TcpStream, entered: Entered, mut shutdown: watch::Receiver<bool>) {
+pub(crate) async fn run(
+    shared: &Shared,
+    client: TcpStream,
+    entered: Entered,
+    mut shutdown: watch::Receiver<bool>,
+) {
     let Entered { tenant, login, namespace, names, server, address, session, .. } = entered;
     let dialogue = Dialogue::new();
     let (client_read, mut client_write) = client.into_split();
@@ -96,7 +101,8 @@ pub(crate) async fn run(shared: &Shared, client: TcpStream, entered: Entered, mu
             loop {
                 let snapshot = shared.tenants.load_full();
                 let still = snapshot.login(tenant.slug.as_str(), login.name.as_str());
-                let open = still.is_some_and(|(t, l)| t.id == tenant.id && t.access != Access::Closed && *l == login);
+                let open = still
+                    .is_some_and(|(t, l)| t.id == tenant.id && t.access != Access::Closed && *l == login);
                 if !open || changes.changed().await.is_err() {
                     return;
                 }

@@ -9,8 +9,8 @@ use palisade_catalog::snapshot::{Access, Login, TenantEntry};
 use palisade_policies::Namespace;
 use palisade_wire::error::Fields;
 use palisade_wire::frame::{self, HEADER_BYTES, message};
-use palisade_wire::startup::{First, Request, STARTUP_BYTES, StartupError, first, request};
 use palisade_wire::scram;
+use palisade_wire::startup::{First, Request, STARTUP_BYTES, StartupError, first, request};
 use time::OffsetDateTime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -117,7 +117,12 @@ async fn packet(stream: &mut TcpStream) -> Option<Vec<u8>> {
 }
 
 /// SCRAM against the login's verifier, or against one that nobody has. `None`: the client is gone.
-async fn authenticate(shared: &Shared, stream: &mut TcpStream, request: &Request, login: Option<&Login>) -> Option<bool> {
+async fn authenticate(
+    shared: &Shared,
+    stream: &mut TcpStream,
+    request: &Request,
+    login: Option<&Login>,
+) -> Option<bool> {
     let mock = scram::mock_verifier(
         shared.master.server_password("mock verifiers", 1).as_bytes(),
         &format!("{}\0{}", request.database, request.user),
@@ -181,11 +186,8 @@ async fn open(
             return None;
         }
     };
-    let (pid, key) = shared.cancels.add(Target {
-        server: shared.config.server.clone(),
-        pid: server.pid,
-        key: server.key,
-    });
+    let (pid, key) =
+        shared.cancels.add(Target { server: shared.config.server.clone(), pid: server.pid, key: server.key });
     let mut out = message(b'R', &0i32.to_be_bytes());
     for (name, value) in &server.parameters {
         let value = if name == "session_authorization" { login.name.as_str() } else { value };
@@ -213,7 +215,8 @@ async fn connect(
 ) -> Result<Server, ServerError> {
     let path = namespace.search_path();
     let owner = names::owner_role(&tenant.id);
-    let mut parameters: Vec<(&str, &str)> = request.settings.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let mut parameters: Vec<(&str, &str)> =
+        request.settings.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     parameters.extend([
         ("user", login.server_role.as_str()),
         ("database", tenant.database.as_str()),
@@ -229,7 +232,12 @@ async fn connect(
     server::connect(&shared.config.server, &parameters, &password, timeout).await
 }
 
-fn login_event(request: &Request, address: SocketAddr, decision: Decision, tenant: Option<&TenantEntry>) -> Event {
+fn login_event(
+    request: &Request,
+    address: SocketAddr,
+    decision: Decision,
+    tenant: Option<&TenantEntry>,
+) -> Event {
     let denied = decision == Decision::Deny;
     let class = if denied { Class::A } else { Class::B };
     // What an unknown client calls itself is its own text: cut short.

@@ -36,9 +36,12 @@ pub(crate) struct ListArgs {
 pub(crate) fn run(command: Command) -> Result<()> {
     let Command::List(args) = command;
     let mut path = format!("/audit?limit={}", args.limit);
-    for (key, value) in
-        [("tenant", &args.tenant), ("action", &args.action), ("decision", &args.decision), ("since", &args.since)]
-    {
+    for (key, value) in [
+        ("tenant", &args.tenant),
+        ("action", &args.action),
+        ("decision", &args.decision),
+        ("since", &args.since),
+    ] {
         if let Some(value) = value {
             path.push_str(&format!("&{key}={}", encode(value)));
         }

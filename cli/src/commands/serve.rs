@@ -68,7 +68,8 @@ pub(crate) fn both(table: &Table) -> Result<(ControlPlaneConfig, ProxyConfig)> {
 
 /// Logs as JSON lines to standard error; RUST_LOG chooses what.
 pub(crate) fn logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,refinery_core=warn,tokio_postgres=warn"));
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new("info,refinery_core=warn,tokio_postgres=warn")
+    });
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

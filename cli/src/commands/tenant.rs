@@ -116,7 +116,12 @@ fn create(
     if args.json {
         return print_json(&answer);
     }
-    println!("tenant {} ({}) is {}", text(&answer["tenant"]["slug"]), text(&answer["tenant"]["id"]), text(&answer["tenant"]["observed_state"]));
+    println!(
+        "tenant {} ({}) is {}",
+        text(&answer["tenant"]["slug"]),
+        text(&answer["tenant"]["id"]),
+        text(&answer["tenant"]["observed_state"])
+    );
     println!("Connection strings, shown once:");
     for credential in answer["credentials"].as_array().into_iter().flatten() {
         println!("  {:<10} {}", text(&credential["login"]), text(&credential["url"]));
@@ -171,7 +176,12 @@ fn status(tenant: &str, args: &ApiArgs) -> Result<()> {
     println!("observed   {}", text(&answer["observed_state"]));
     let operation = &answer["operation"];
     if operation.is_object() {
-        println!("operation  {} {} {}", text(&operation["kind"]), text(&operation["state"]), text(&operation["id"]));
+        println!(
+            "operation  {} {} {}",
+            text(&operation["kind"]),
+            text(&operation["state"]),
+            text(&operation["id"])
+        );
         for step in operation["steps"].as_array().into_iter().flatten() {
             println!("  {:<12} {:<10} {}", text(&step["name"]), text(&step["state"]), text(&step["detail"]));
         }
@@ -183,8 +193,11 @@ fn status(tenant: &str, args: &ApiArgs) -> Result<()> {
 }
 
 fn switch(verb: &str, tenant: &str, reason: &str, args: &ApiArgs) -> Result<()> {
-    let answer =
-        Api::new(args)?.post(&format!("/tenants/{}/{verb}", encode(tenant)), &json!({ "reason": reason }), None)?;
+    let answer = Api::new(args)?.post(
+        &format!("/tenants/{}/{verb}", encode(tenant)),
+        &json!({ "reason": reason }),
+        None,
+    )?;
     if args.json {
         return print_json(&answer);
     }

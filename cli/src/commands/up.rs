@@ -12,11 +12,11 @@ use toml::Value;
 
 use crate::commands::serve::{both, logging};
 use crate::commands::{keys, token};
+use crate::config;
+use crate::plane::{self, Planes};
 use crate::up::layout::Layout;
 use crate::up::server::Server;
 use crate::up::{demo, dev_env, ports, say};
-use crate::config;
-use crate::plane::{self, Planes};
 
 /// How long the token in dev.env is good for, in hours.
 const TOKEN_HOURS: u32 = 30 * 24;
@@ -40,7 +40,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let layout = Layout::open(&args.data_dir)?;
     make_keys(&layout)?;
     // The addresses are checked before anything is started.
-    let (mut control, mut proxy) = settings(&layout, "postgres://postgres@127.0.0.1/palisade", "127.0.0.1:5432")?;
+    let (mut control, mut proxy) =
+        settings(&layout, "postgres://postgres@127.0.0.1/palisade", "127.0.0.1:5432")?;
     ports::check(&[
         ("the API", control.listen, "PALISADE__CONTROL_PLANE__LISTEN"),
         ("the proxy", proxy.listen, "PALISADE__PROXY__LISTEN"),
@@ -49,7 +50,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
     control.database_url.clone_from(&server.url);
     control.proxy_address = proxy.listen.to_string();
     (proxy.server, proxy.database) = server.address()?;
-    std::fs::write(layout.pid(), format!("{}\n", std::process::id())).context("writing the process's number")?;
+    std::fs::write(layout.pid(), format!("{}\n", std::process::id()))
+        .context("writing the process's number")?;
     let served = serve(&layout, &control, proxy, &server, !args.no_demo, started);
     // Stopped whatever happened; an error of the service is the one to show.
     let stopped = server.stop();
@@ -113,7 +115,11 @@ fn announce(
     );
     for tenant in demo::TENANTS {
         if env.contains_key(&demo::variable(tenant, "owner")) {
-            text.push_str(&format!("  {tenant:<10} connection strings in {} (PALISADE_URL_{}_…)\n", shown.display(), tenant.to_uppercase()));
+            text.push_str(&format!(
+                "  {tenant:<10} connection strings in {} (PALISADE_URL_{}_…)\n",
+                shown.display(),
+                tenant.to_uppercase()
+            ));
         }
     }
     text.push_str("Ctrl-C stops everything.\n");

@@ -23,7 +23,11 @@ pub(crate) fn make(api_url: &str, token: &str, env: &mut BTreeMap<String, String
     let api = Api::with_token(api_url, token.to_owned());
     for tenant in TENANTS {
         if api.get(&format!("/tenants/{tenant}")).is_err() {
-            let made = api.post("/tenants", &json!({ "slug": tenant, "display_name": format!("Demo {tenant}") }), None)?;
+            let made = api.post(
+                "/tenants",
+                &json!({ "slug": tenant, "display_name": format!("Demo {tenant}") }),
+                None,
+            )?;
             for credential in made["credentials"].as_array().into_iter().flatten() {
                 env.insert(variable(tenant, &text(&credential["login"])), text(&credential["url"]));
             }
@@ -33,7 +37,8 @@ pub(crate) fn make(api_url: &str, token: &str, env: &mut BTreeMap<String, String
         // The tenant is there and its connection strings are lost: secrets are shown once, so new ones are made.
         for login in LOGINS {
             if !env.contains_key(&variable(tenant, login)) {
-                let rotated = api.post(&format!("/tenants/{tenant}/logins/{login}/rotate"), &json!({}), None)?;
+                let rotated =
+                    api.post(&format!("/tenants/{tenant}/logins/{login}/rotate"), &json!({}), None)?;
                 env.insert(variable(tenant, login), text(&rotated["url"]));
             }
         }

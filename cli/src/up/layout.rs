@@ -16,8 +16,10 @@ pub(crate) struct Layout {
 impl Layout {
     /// Makes the folder where it is missing, readable by its owner only beside the database's part.
     pub(crate) fn open(root: &Path) -> Result<Self> {
-        std::fs::create_dir_all(root).with_context(|| format!("making the data folder {}", root.display()))?;
-        let root = root.canonicalize().with_context(|| format!("reading the data folder {}", root.display()))?;
+        std::fs::create_dir_all(root)
+            .with_context(|| format!("making the data folder {}", root.display()))?;
+        let root =
+            root.canonicalize().with_context(|| format!("reading the data folder {}", root.display()))?;
         let layout = Self { root };
         for folder in [layout.keys(), layout.spool(), layout.logs(), layout.run()] {
             std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;

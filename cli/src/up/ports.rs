@@ -8,7 +8,9 @@ use anyhow::{Result, bail};
 pub(crate) fn check(wanted: &[(&str, SocketAddr, &str)]) -> Result<()> {
     for (what, address, key) in wanted {
         if let Err(error) = TcpListener::bind(address) {
-            bail!("{what} cannot listen on {address} ({error}); stop what uses it, or set {key} to another address");
+            bail!(
+                "{what} cannot listen on {address} ({error}); stop what uses it, or set {key} to another address"
+            );
         }
     }
     Ok(())

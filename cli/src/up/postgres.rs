@@ -61,7 +61,16 @@ impl PrivatePostgres {
     pub(crate) fn stop(&self) -> Result<()> {
         self.tools.run(
             "pg_ctl",
-            &["-D", &self.data.to_string_lossy(), "-m", "fast", "-w", "-t", &CONTROL_WAIT_SECONDS.to_string(), "stop"],
+            &[
+                "-D",
+                &self.data.to_string_lossy(),
+                "-m",
+                "fast",
+                "-w",
+                "-t",
+                &CONTROL_WAIT_SECONDS.to_string(),
+                "stop",
+            ],
         )
     }
 
@@ -117,7 +126,10 @@ fn password(layout: &Layout) -> Result<String> {
     if !file.exists() {
         write_secret(&file, &palisade_catalog::secrets::random_client_secret())?;
     }
-    Ok(std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?.trim().to_owned())
+    Ok(std::fs::read_to_string(&file)
+        .with_context(|| format!("reading {}", file.display()))?
+        .trim()
+        .to_owned())
 }
 
 /// PostgreSQL's binaries and the user that they run as.
@@ -136,7 +148,8 @@ struct Unprivileged {
 
 impl Tools {
     fn find() -> Result<Self> {
-        let folder = candidates().into_iter().find(|f| f.join("initdb").exists() && f.join("pg_ctl").exists());
+        let folder =
+            candidates().into_iter().find(|f| f.join("initdb").exists() && f.join("pg_ctl").exists());
         let Some(folder) = folder else {
             bail!(
                 "PostgreSQL's server binaries (initdb, pg_ctl) are not here; install them (Debian, Ubuntu: apt-get install postgresql; macOS: brew install postgresql), name their folder in PG_BINDIR, or use a server of yours with --database-url"
@@ -167,10 +180,15 @@ impl Tools {
         let place = if reachable(layout.root(), user) { wanted.clone() } else { far_place(layout.root()) };
         std::fs::create_dir_all(&place).with_context(|| format!("making {}", place.display()))?;
         std::fs::set_permissions(&place, PermissionsExt::from_mode(0o700))?;
-        chown(&place, Some(user.uid), Some(user.gid)).with_context(|| format!("giving {} to {}", place.display(), user.name))?;
+        chown(&place, Some(user.uid), Some(user.gid))
+            .with_context(|| format!("giving {} to {}", place.display(), user.name))?;
         if place != wanted {
             std::os::unix::fs::symlink(&place, &wanted).context("linking the database's folder")?;
-            say(&format!("user {} cannot enter this folder, so the database is in {}", user.name, place.display()));
+            say(&format!(
+                "user {} cannot enter this folder, so the database is in {}",
+                user.name,
+                place.display()
+            ));
         }
         Ok(place)
     }
@@ -241,7 +259,8 @@ impl Tools {
         if status.success() {
             return Ok(());
         }
-        let last = text.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join(" · ");
+        let last =
+            text.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join(" · ");
         bail!("{tool} failed ({status}): {last}")
     }
 }
@@ -255,13 +274,16 @@ impl Unprivileged {
                 if fields.next() != Some(name) {
                     continue;
                 }
-                let ids = (fields.nth(1).and_then(|f| f.parse().ok()), fields.next().and_then(|f| f.parse().ok()));
+                let ids =
+                    (fields.nth(1).and_then(|f| f.parse().ok()), fields.next().and_then(|f| f.parse().ok()));
                 if let (Some(uid), Some(gid)) = ids {
                     return Ok(Self { name, uid, gid });
                 }
             }
         }
-        bail!("PostgreSQL cannot run as root and there is neither a user postgres nor a user nobody; run this as an ordinary user")
+        bail!(
+            "PostgreSQL cannot run as root and there is neither a user postgres nor a user nobody; run this as an ordinary user"
+        )
     }
 }
 

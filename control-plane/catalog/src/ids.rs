@@ -11,13 +11,17 @@ pub enum IdError {
     #[error("a tenant id has {TENANT_ID_CHARS} characters out of a-z and 2-7")]
     TenantId,
     /// A slug that cannot be a database name in a connection string.
-    #[error("a slug has 1 to {SLUG_CHARS} characters: lower-case letters, digits and single hyphens, starting with a letter, not ending with a hyphen")]
+    #[error(
+        "a slug has 1 to {SLUG_CHARS} characters: lower-case letters, digits and single hyphens, starting with a letter, not ending with a hyphen"
+    )]
     Slug,
     /// A slug that means something else.
     #[error("the slug \"{0}\" is reserved; choose another")]
     ReservedSlug(String),
     /// A login or role kind name.
-    #[error("a {0} has 1 to 32 characters: lower-case letters, digits and underscores, starting with a letter")]
+    #[error(
+        "a {0} has 1 to 32 characters: lower-case letters, digits and underscores, starting with a letter"
+    )]
     Word(&'static str),
 }
 
@@ -95,7 +99,8 @@ impl TenantId {
     /// # Errors
     /// [`IdError::TenantId`].
     pub fn parse(text: &str) -> Result<Self, IdError> {
-        let good = text.len() == TENANT_ID_CHARS && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'));
+        let good =
+            text.len() == TENANT_ID_CHARS && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'));
         if good { Ok(Self(text.to_owned())) } else { Err(IdError::TenantId) }
     }
 

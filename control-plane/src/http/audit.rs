@@ -41,6 +41,10 @@ fn cursor(text: &str) -> Result<(OffsetDateTime, Uuid), Problem> {
     let bad = || Problem::bad_request("the cursor is not one that a page gave");
     let text = decode_cursor(text)?;
     let (at, id) = text.split_once(' ').ok_or_else(bad)?;
-    let at = at.parse().ok().and_then(|nanos| OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()).ok_or_else(bad)?;
+    let at = at
+        .parse()
+        .ok()
+        .and_then(|nanos| OffsetDateTime::from_unix_timestamp_nanos(nanos).ok())
+        .ok_or_else(bad)?;
     Ok((at, id.parse().map_err(|_| bad())?))
 }

@@ -113,9 +113,12 @@ mod tests {
 
     #[test]
     fn rights_follow_the_table() {
-        for (role, view, audit, admin) in
-            [("admin", true, true, true), ("auditor", true, true, false), ("viewer", true, false, false), ("x", false, false, false)]
-        {
+        for (role, view, audit, admin) in [
+            ("admin", true, true, true),
+            ("auditor", true, true, false),
+            ("viewer", true, false, false),
+            ("x", false, false, false),
+        ] {
             let got = [Right::View, Right::Audit, Right::Admin].map(|right| allows(role, right));
             assert_eq!(got, [view, audit, admin], "{role}");
         }

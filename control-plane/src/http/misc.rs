@@ -59,7 +59,10 @@ pub(crate) async fn explain(
     let tenant = tenants::find(&client, &question.tenant).await?;
     drop(client);
     let Some(tenant) = tenant else {
-        return Err(Problem::not_found(format!("there is no tenant with the id or slug \"{}\"", question.tenant)));
+        return Err(Problem::not_found(format!(
+            "there is no tenant with the id or slug \"{}\"",
+            question.tenant
+        )));
     };
     let namespace =
         Namespace { kind: question.kind, schema: tenant.schema, database: tenant.slug, shared: Vec::new() };
@@ -80,7 +83,11 @@ pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, &'s
         Ok(client) => client.simple_query("SELECT 1").await.is_ok(),
         Err(_) => false,
     };
-    if answer { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer") }
+    if answer {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer")
+    }
 }
 
 pub(crate) async fn no_such_endpoint() -> Problem {
@@ -88,5 +95,8 @@ pub(crate) async fn no_such_endpoint() -> Problem {
 }
 
 pub(crate) async fn no_such_method() -> Problem {
-    Problem { status: StatusCode::METHOD_NOT_ALLOWED.as_u16(), ..Problem::bad_request("the endpoint has no such method") }
+    Problem {
+        status: StatusCode::METHOD_NOT_ALLOWED.as_u16(),
+        ..Problem::bad_request("the endpoint has no such method")
+    }
 }

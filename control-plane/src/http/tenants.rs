@@ -77,7 +77,9 @@ pub(crate) async fn create(
     let display_name = short(body.display_name.unwrap_or_else(|| slug.to_string()), "display_name")?;
     let plan = short(body.plan.unwrap_or_else(|| "default".into()), "plan")?;
     if let Some(template) = body.template.filter(|t| *t != shared.template.name) {
-        return Err(Problem::invalid(format!("there is no template \"{template}\"; GET /api/v1/templates lists them")));
+        return Err(Problem::invalid(format!(
+            "there is no template \"{template}\"; GET /api/v1/templates lists them"
+        )));
     }
     let operation = Uuid::now_v7();
     let key = headers.get("idempotency-key").and_then(|k| k.to_str().ok());
@@ -94,7 +96,9 @@ pub(crate) async fn create(
     let id = tenant.id.to_string();
     let made = tokio::spawn(async move { provision::create(&worker, &tenant).await }).await;
     let made = made.map_err(|e| Problem::internal(format!("the worker failed: {e}")))?;
-    if made.is_err() && let Some(key) = key {
+    if made.is_err()
+        && let Some(key) = key
+    {
         forget(&shared, &caller.subject, key).await?;
     }
     let credentials = made?;
@@ -107,7 +111,9 @@ pub(crate) async fn create(
 
 fn short(text: String, what: &str) -> Result<String, Problem> {
     if text.len() > TEXT_BYTES || text.chars().any(char::is_control) {
-        return Err(Problem::invalid(format!("{what} must be at most {TEXT_BYTES} bytes without control characters")));
+        return Err(Problem::invalid(format!(
+            "{what} must be at most {TEXT_BYTES} bytes without control characters"
+        )));
     }
     Ok(text)
 }
@@ -151,7 +157,10 @@ async fn remember(
 async fn forget(shared: &Shared, subject: &str, key: &str) -> Result<(), Problem> {
     let client = shared.pool.get().await?;
     client
-        .execute("DELETE FROM palisade_control.idempotency WHERE subject = $1 AND key = $2", &[&subject, &key])
+        .execute(
+            "DELETE FROM palisade_control.idempotency WHERE subject = $1 AND key = $2",
+            &[&subject, &key],
+        )
         .await?;
     Ok(())
 }
@@ -160,7 +169,9 @@ async fn forget(shared: &Shared, subject: &str, key: &str) -> Result<(), Problem
 async fn repeat(shared: &Shared, operation: Uuid) -> Result<(StatusCode, Json<Value>), Problem> {
     let client = shared.pool.get().await?;
     let Some(operation) = operations::find(&client, Some(operation), "").await? else {
-        return Err(Problem::conflict("the first request with this Idempotency-Key has only begun; try again"));
+        return Err(Problem::conflict(
+            "the first request with this Idempotency-Key has only begun; try again",
+        ));
     };
     let tenant = tenants::find(&client, &operation.tenant_id).await?;
     let status = if operation.state == "running" { StatusCode::ACCEPTED } else { StatusCode::OK };
@@ -254,11 +265,14 @@ pub(crate) async fn rollback(
     let tenant = found(&client, &id).await?;
     drop(client);
     if body.dry_run {
-        let confirm = confirmation(&shared, &tenant, OffsetDateTime::now_utc().unix_timestamp() + CONFIRM_SECONDS);
+        let confirm =
+            confirmation(&shared, &tenant, OffsetDateTime::now_utc().unix_timestamp() + CONFIRM_SECONDS);
         return Ok(Json(json!({ "effects": effects(&tenant), "confirm": confirm })));
     }
     let Some(confirm) = body.confirm else {
-        return Err(Problem::invalid("send {\"dry_run\": true} first, and its answer's \"confirm\" with this call"));
+        return Err(Problem::invalid(
+            "send {\"dry_run\": true} first, and its answer's \"confirm\" with this call",
+        ));
     };
     check_confirmation(&shared, &tenant, &confirm)?;
     let reason = short(body.reason, "reason")?;
@@ -273,7 +287,10 @@ fn effects(tenant: &Tenant) -> Vec<String> {
     vec![
         format!("All connections of \"{}\" are ended and new ones are refused.", tenant.slug),
         format!("The slug \"{}\" becomes free for another tenant.", tenant.slug),
-        format!("Its schema {} and all its data stay until they are purged; nothing is dropped now.", tenant.schema),
+        format!(
+            "Its schema {} and all its data stay until they are purged; nothing is dropped now.",
+            tenant.schema
+        ),
     ]
 }
 
@@ -292,7 +309,9 @@ fn check_confirmation(shared: &Shared, tenant: &Tenant, given: &str) -> Result<(
     if bool::from(same) && until >= OffsetDateTime::now_utc().unix_timestamp() {
         return Ok(());
     }
-    Err(Problem::conflict("the confirmation is not for this tenant as it is now, or is older than 5 minutes; ask anew"))
+    Err(Problem::conflict(
+        "the confirmation is not for this tenant as it is now, or is older than 5 minutes; ask anew",
+    ))
 }
 
 pub(crate) async fn rotate(

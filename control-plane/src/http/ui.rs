@@ -24,6 +24,8 @@ pub(crate) async fn serve(uri: Uri) -> Response {
     };
     let kind = mime_guess::from_path(name).first_or_octet_stream();
     // Built assets carry a hash in their names; the page itself is asked for anew.
-    let caching = if name.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
-    ([(header::CONTENT_TYPE, kind.essence_str()), (header::CACHE_CONTROL, caching)], file.data).into_response()
+    let caching =
+        if name.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+    ([(header::CONTENT_TYPE, kind.essence_str()), (header::CACHE_CONTROL, caching)], file.data)
+        .into_response()
 }

@@ -57,7 +57,9 @@ pub(super) async fn relay(
             if input.is_empty() {
                 break;
             }
-            let Some(header) = frame::header(&input).map_err(|e| End::Fatal("08P01", e.to_string()))? else { break };
+            let Some(header) = frame::header(&input).map_err(|e| End::Fatal("08P01", e.to_string()))? else {
+                break;
+            };
             match plan(shared, header)? {
                 Plan::Stream => {
                     output.extend_from_slice(&input.split_to(HEADER_BYTES));
@@ -72,7 +74,8 @@ pub(super) async fn relay(
                 Plan::Judge if input.len() < HEADER_BYTES + header.body => break,
                 Plan::Judge => {
                     let whole = input.split_to(HEADER_BYTES + header.body);
-                    let judged = judge(shared, dialogue, namespace, who, header.tag, &whole[HEADER_BYTES..]).await?;
+                    let judged =
+                        judge(shared, dialogue, namespace, who, header.tag, &whole[HEADER_BYTES..]).await?;
                     match judged {
                         Some(instead) => output.extend(instead),
                         None => output.extend_from_slice(&whole),
@@ -146,7 +149,8 @@ async fn judge(
     body: &[u8],
 ) -> Result<Option<Vec<u8>>, End> {
     let malformed = || End::Fatal("08P01", "invalid message format".into());
-    let (statement, rest) = if tag == b'P' { frame::c_string(body).ok_or_else(malformed)? } else { (&b""[..], body) };
+    let (statement, rest) =
+        if tag == b'P' { frame::c_string(body).ok_or_else(malformed)? } else { (&b""[..], body) };
     let (text, types) = frame::c_string(rest).ok_or_else(malformed)?;
     if tag == b'Q' && !types.is_empty() {
         return Err(malformed());
@@ -213,7 +217,13 @@ async fn record(shared: &Shared, ns: &Namespace, who: &Who, text: &[u8], permit:
 }
 
 /// A denial is durable before the client sees it. What only the grammar refuses is the client's own mistake.
-async fn record_denial(shared: &Shared, ns: &Namespace, who: &Who, text: &[u8], denial: &Denial) -> Result<(), End> {
+async fn record_denial(
+    shared: &Shared,
+    ns: &Namespace,
+    who: &Who,
+    text: &[u8],
+    denial: &Denial,
+) -> Result<(), End> {
     if denial.reason == Reason::SyntaxError {
         return Ok(());
     }

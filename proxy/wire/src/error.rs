@@ -68,7 +68,9 @@ mod tests {
 
     #[test]
     fn fields_read_back() {
-        let made = Fields::new("ERROR", "42P01", "relation \"x\" does not exist").with(b'H', Some("a\0b")).with(b'D', None);
+        let made = Fields::new("ERROR", "42P01", "relation \"x\" does not exist")
+            .with(b'H', Some("a\0b"))
+            .with(b'D', None);
         let bytes = made.message(b'E');
         let read = Fields::read(&bytes[5..]).unwrap();
         assert_eq!((read.get(b'C'), read.get(b'H'), read.get(b'D')), (Some("42P01"), Some("ab"), None));

@@ -24,11 +24,13 @@ pub struct Exchange(ScramServerAuthWaitingForClientFinal);
 pub fn begin(body: &[u8], verifier: &str) -> Result<(Vec<u8>, Exchange), Failed> {
     let (mechanism, rest) = c_string(body).ok_or(Failed)?;
     let (length, message) = rest.split_first_chunk::<4>().ok_or(Failed)?;
-    if mechanism != MECHANISM.as_bytes() || usize::try_from(i32::from_be_bytes(*length)) != Ok(message.len()) {
+    if mechanism != MECHANISM.as_bytes() || usize::try_from(i32::from_be_bytes(*length)) != Ok(message.len())
+    {
         return Err(Failed);
     }
     let secret = secret(verifier).ok_or(Failed)?;
-    let answer = ScramServerAuth::new().on_client_first_message_with_secret(message, secret).map_err(|_| Failed)?;
+    let answer =
+        ScramServerAuth::new().on_client_first_message_with_secret(message, secret).map_err(|_| Failed)?;
     Ok((answer.0.into_bytes(), Exchange(answer.1)))
 }
 
@@ -61,7 +63,8 @@ fn secret(verifier: &str) -> Option<ScramSecret> {
 pub fn mock_verifier(key: &[u8], name: &str) -> String {
     use hmac::Mac;
     let derive = |what: &str| {
-        let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+        let mut mac =
+            hmac::Hmac::<sha2::Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
         mac.update(what.as_bytes());
         mac.update(name.as_bytes());
         mac.finalize().into_bytes()

@@ -75,10 +75,28 @@ fn parameters(mut bytes: &[u8]) -> Result<Vec<(String, String)>, StartupError> {
 
 /// Settings that a client may give at startup; each changes only how its own session computes or shows things.
 const SETTINGS: [&str; 22] = [
-    "application_name", "datestyle", "timezone", "extra_float_digits", "intervalstyle", "bytea_output", "xmlbinary",
-    "xmloption", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "client_min_messages",
-    "default_transaction_isolation", "default_transaction_read_only", "default_transaction_deferrable",
-    "synchronous_commit", "work_mem", "enable_seqscan", "jit", "lc_monetary", "lc_numeric", "lc_time",
+    "application_name",
+    "datestyle",
+    "timezone",
+    "extra_float_digits",
+    "intervalstyle",
+    "bytea_output",
+    "xmlbinary",
+    "xmloption",
+    "statement_timeout",
+    "lock_timeout",
+    "idle_in_transaction_session_timeout",
+    "client_min_messages",
+    "default_transaction_isolation",
+    "default_transaction_read_only",
+    "default_transaction_deferrable",
+    "synchronous_commit",
+    "work_mem",
+    "enable_seqscan",
+    "jit",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
 ];
 
 /// What a client asked for at startup, sorted.
@@ -130,7 +148,8 @@ pub fn request(parameters: &[(String, String)]) -> Result<Request, Refusal> {
 fn setting(out: &mut Request, name: &str, value: &str) -> Result<(), Refusal> {
     let name = name.to_ascii_lowercase();
     if name == "client_encoding" {
-        let plain: String = value.to_ascii_lowercase().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+        let plain: String =
+            value.to_ascii_lowercase().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
         if matches!(plain.as_str(), "utf8" | "unicode") {
             return Ok(());
         }

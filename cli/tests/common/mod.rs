@@ -1,0 +1,141 @@
+//! A whole Palisade of a test's own: its own data folder, ports and PostgreSQL.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Status and body, or why there is none.
+pub(crate) type Answer = Result<(u16, Value), String>;
+
+/// A running `palisade up`, stopped when dropped.
+pub(crate) struct Installation {
+    folder: PathBuf,
+    api_port: u16,
+    proxy_port: u16,
+    child: Option<Child>,
+    demo: bool,
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Installation {
+    /// Starts one with a fresh data folder.
+    pub(crate) fn start(name: &str, demo: bool) -> Self {
+        let folder = std::env::temp_dir().join(format!("palisade-test-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let mut it = Self { folder, api_port: free_port(), proxy_port: free_port(), child: None, demo };
+        it.launch();
+        it
+    }
+
+    /// Starts the process and waits until it is ready.
+    pub(crate) fn launch(&mut self) {
+        let _ = std::fs::remove_file(self.folder.join("run/ready"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_palisade"));
+        command.arg("up").arg("--data-dir").arg(&self.folder);
+        if !self.demo {
+            command.arg("--no-demo");
+        }
+        command
+            .env("PALISADE__CONTROL_PLANE__LISTEN", format!("127.0.0.1:{}", self.api_port))
+            .env("PALISADE__PROXY__LISTEN", format!("127.0.0.1:{}", self.proxy_port))
+            .env("RUST_LOG", "warn")
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit());
+        let mut child = command.spawn().unwrap();
+        let started = Instant::now();
+        while !self.folder.join("run/ready").exists() {
+            assert!(child.try_wait().unwrap().is_none(), "palisade up ended while starting");
+            assert!(started.elapsed() < Duration::from_secs(90), "palisade up was not ready in 90 s");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        self.child = Some(child);
+    }
+
+    /// Kills the process as a crash would. Its PostgreSQL goes on.
+    pub(crate) fn crash(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// The variables of dev.env.
+    pub(crate) fn env(&self) -> BTreeMap<String, String> {
+        let text = std::fs::read_to_string(self.folder.join("dev.env")).unwrap();
+        text.lines()
+            .filter_map(|line| line.strip_prefix("export ")?.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned()))
+            .collect()
+    }
+
+    /// One request to the API: status and body.
+    pub(crate) fn api(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> Answer {
+        request(self.api_port, method, path, token, body)
+    }
+
+    /// A way to POST that outlives a borrow of this.
+    pub(crate) fn requester(&self) -> impl Fn(&str, &str, Value) -> Answer + use<> {
+        let port = self.api_port;
+        move |path, token, body| request(port, "POST", path, token, Some(body))
+    }
+}
+
+fn request(port: u16, method: &str, path: &str, token: &str, body: Option<Value>) -> Answer {
+    let agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(20)))
+        .build()
+        .new_agent();
+    let url = format!("http://127.0.0.1:{port}{path}");
+    let bearer = format!("Bearer {token}");
+    let answer = match (method, body) {
+        ("GET", _) => agent.get(url).header("Authorization", bearer).call(),
+        (_, body) => {
+            agent.post(url).header("Authorization", bearer).send_json(body.unwrap_or(serde_json::json!({})))
+        }
+    };
+    let mut answer = answer.map_err(|e| e.to_string())?;
+    let text = answer.body_mut().read_to_string().map_err(|e| e.to_string())?;
+    Ok((answer.status().as_u16(), serde_json::from_str(&text).unwrap_or_default()))
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        if self.child.is_none() {
+            self.launch();
+        }
+        if let Some(mut child) = self.child.take() {
+            let _ = Command::new("kill").arg(child.id().to_string()).status();
+            let _ = child.wait();
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Connects with a connection string. A proxy hears of a new tenant some milliseconds after the API has answered.
+pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
+    let started = Instant::now();
+    let (client, connection) = loop {
+        match tokio_postgres::connect(url, tokio_postgres::NoTls).await {
+            Ok(connected) => break connected,
+            Err(error) => assert!(started.elapsed() < Duration::from_secs(1), "{error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    tokio::spawn(connection);
+    client
+}
+
+/// SQLSTATE and message of a statement's error.
+pub(crate) async fn refusal(client: &tokio_postgres::Client, sql: &str) -> (String, String) {
+    let error = client.batch_execute(sql).await.expect_err(sql);
+    let error = error.as_db_error().expect(sql);
+    (error.code().code().to_owned(), error.message().to_owned())
+}
