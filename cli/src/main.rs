@@ -5,6 +5,8 @@
 //! - [`config`]: one TOML file plus environment variables; all errors at once.
 //! - [`api`]: the client of the control plane's API.
 
+#![allow(clippy::print_stdout, reason = "the command line prints: that is its answer")]
+
 mod api;
 mod commands;
 mod config;

@@ -12,6 +12,12 @@ mod embedded {
     refinery::embed_migrations!("../migrations/catalog");
 }
 
+/// What tenants see instead of PostgreSQL's own catalogs; made anew at every start.
+const VIEWS: [&str; 2] = [
+    include_str!("../../migrations/views/V1__catalog_views.sql"),
+    include_str!("../../migrations/views/V2__catalog_functions.sql"),
+];
+
 /// Held while migrations run, so that two control planes may start at once.
 const MIGRATION_LOCK: i64 = 0x7061_6c69_7361_6465;
 
@@ -36,7 +42,7 @@ pub(crate) async fn migrate(
     pool: &Pool,
     master: &MasterKey,
 ) -> Result<(), StartError> {
-    let failed = |e: &dyn std::fmt::Display| StartError::Migration(e.to_string());
+    let failed = |e: &dyn std::fmt::Debug| StartError::Migration(format!("{e:?}"));
     let url = &config.database_url;
     let (mut client, connection) = tokio_postgres::connect(url, NoTls).await.map_err(|e| {
         StartError::Database(format!("{e}; is it up, and is [control_plane] database_url right?"))
@@ -50,6 +56,9 @@ pub(crate) async fn migrate(
         .await
         .map_err(|e| failed(&e))?;
     embedded::migrations::runner().run_async(&mut client).await.map_err(|e| failed(&e))?;
+    for script in VIEWS {
+        client.batch_execute(&format!("BEGIN; {script}; COMMIT")).await.map_err(|e| failed(&e))?;
+    }
     let verifier = verifier(&master.server_password(PROXY_ROLE, 1));
     client
         .batch_execute(&format!("ALTER ROLE {PROXY_ROLE} PASSWORD '{verifier}'"))

@@ -65,7 +65,7 @@ CREATE TABLE palisade_control.operations (
   finished_at  timestamptz,
   error        jsonb,
   -- Whoever holds the lease works on it; the fence grows with every holder, and an old holder's writes find nothing.
-  lease_until  timestamptz NOT NULL DEFAULT clock_timestamp() + interval '30 seconds',
+  lease_until  timestamptz NOT NULL DEFAULT clock_timestamp() + interval '15 seconds',
   fence        bigint NOT NULL DEFAULT 1
 );
 CREATE INDEX operations_tenant ON palisade_control.operations (tenant_id, created_at DESC);

@@ -25,9 +25,8 @@ obj_description col_description shobj_description format_type pg_table_size pg_r
 pg_total_relation_size pg_indexes_size pg_table_is_visible pg_type_is_visible pg_function_is_visible
 pg_operator_is_visible pg_opclass_is_visible pg_opfamily_is_visible pg_collation_is_visible
 pg_conversion_is_visible pg_statistics_obj_is_visible pg_ts_config_is_visible pg_ts_dict_is_visible
-pg_ts_parser_is_visible pg_ts_template_is_visible pg_describe_object pg_identify_object
-pg_partition_tree pg_partition_ancestors pg_sequence_last_value pg_sequence_parameters
-pg_relation_is_updatable pg_column_is_updatable""".split())
+pg_ts_parser_is_visible pg_ts_template_is_visible pg_describe_object pg_partition_tree pg_partition_ancestors pg_sequence_last_value
+pg_relation_is_updatable pg_relation_is_publishable pg_column_is_updatable""".split())
 STABLE_HARMLESS = re.compile(r"""^(array_.*|anyarray_.*|anytextcat|textanycat|concat|concat_ws|convert|convert_from
 |convert_to|clock_timestamp|now|timeofday|statement_timestamp|transaction_timestamp|date|date_.*|time_.*|timestamp.*
 |timetz.*|interval_.*|make_timestamptz|to_(char|date|number|timestamp|json|jsonb)|json_.*|jsonb_.*|row_to_json

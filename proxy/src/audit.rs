@@ -89,7 +89,7 @@ fn write(mut file: File, mut entries: mpsc::Receiver<Entry>) {
         }
         for (_, done) in batch.drain(..) {
             // Nobody waits for the answer where the session has ended.
-            let _ = done.send(result.as_ref().map(|()| ()).map_err(|_| NotDurable));
+            let _ = done.send(result.as_ref().copied().map_err(|_| NotDurable));
         }
     }
 }

@@ -40,9 +40,9 @@ impl Cancels {
         let mut keys = self.keys.lock();
         loop {
             let pid = rand::random_range(1..i32::MAX);
-            if !keys.contains_key(&pid) {
+            if let std::collections::hash_map::Entry::Vacant(free) = keys.entry(pid) {
                 let key = rand::random();
-                keys.insert(pid, (key, target));
+                free.insert((key, target));
                 return (pid, key);
             }
         }

@@ -1,6 +1,7 @@
 //! The demo tenants.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use anyhow::Result;
 use serde_json::json;
@@ -36,10 +37,9 @@ pub(crate) fn make(api_url: &str, token: &str, env: &mut BTreeMap<String, String
         }
         // The tenant is there and its connection strings are lost: secrets are shown once, so new ones are made.
         for login in LOGINS {
-            if !env.contains_key(&variable(tenant, login)) {
-                let rotated =
-                    api.post(&format!("/tenants/{tenant}/logins/{login}/rotate"), &json!({}), None)?;
-                env.insert(variable(tenant, login), text(&rotated["url"]));
+            if let Entry::Vacant(lost) = env.entry(variable(tenant, login)) {
+                let path = format!("/tenants/{tenant}/logins/{login}/rotate");
+                lost.insert(text(&api.post(&path, &json!({}), None)?["url"]));
             }
         }
     }

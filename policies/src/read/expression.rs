@@ -55,10 +55,10 @@ fn catalog_call(walk: &mut Walk<'_>, name: &str, args: &[p::Node]) {
         "current_setting" => session::current_setting(walk, args),
         "pg_notify" => walk.effects.push(Effect::Notify),
         "currval" | "lastval" => walk.effects.push(Effect::SequenceState),
-        _ if name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_") => {
-            if !name.contains("xact") {
-                walk.effects.push(Effect::AdvisoryLock);
-            }
+        _ if (name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_"))
+            && !name.contains("xact") =>
+        {
+            walk.effects.push(Effect::AdvisoryLock);
         }
         _ => {}
     }

@@ -171,7 +171,7 @@ pub(super) fn set_config(walk: &mut Walk<'_>, args: &[p::Node]) {
         // A computed value: the judge permits it for settings that any value may be given.
         None => walk.push(Class::Setting, Action::Set, ["", "", &name], Place::Unknown),
     }
-    let local = matches!(args.get(2).and_then(|n| value(n)).as_deref(), Some("true" | "t"));
+    let local = matches!(args.get(2).and_then(value).as_deref(), Some("true" | "t"));
     if !local {
         walk.effects.push(Effect::OpaqueSetting);
     }

@@ -1,1 +1,0 @@
-//! Palisade: benches and leak suites.

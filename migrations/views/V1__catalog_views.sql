@@ -1,0 +1,152 @@
+-- What tenants see instead of PostgreSQL's own catalogs: their own objects and PostgreSQL's, nothing else. Runs at every
+-- start, as a superuser, in one transaction; safe to repeat. The proxy rewrites pg_catalog.x to palisade.x.
+CREATE SCHEMA IF NOT EXISTS palisade;
+CREATE SCHEMA IF NOT EXISTS palisade_info;
+REVOKE ALL ON SCHEMA palisade, palisade_info FROM PUBLIC;
+GRANT USAGE ON SCHEMA palisade, palisade_info TO palisade_tenant;
+
+-- The tenant of this session, from the role that logged in: t_<id>_l_<kind>.
+CREATE OR REPLACE FUNCTION palisade.tenant_schema() RETURNS name LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp AS
+  $$ SELECT substring(session_user FROM '^(t_[a-z2-7]{20})_l_')::name $$;
+
+CREATE OR REPLACE FUNCTION palisade.tenant_database() RETURNS name LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp AS
+  $$ SELECT coalesce((SELECT slug::name FROM palisade_control.tenants
+                      WHERE schema_name = substring(session_user FROM '^(t_[a-z2-7]{20})_l_')), current_database()) $$;
+
+-- Namespaces in sight: the tenant's own, the session's temporary one, and PostgreSQL's.
+CREATE OR REPLACE FUNCTION palisade.namespaces() RETURNS oid[] LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp AS
+  $$ SELECT array_agg(oid) || pg_my_temp_schema() FROM pg_namespace
+     WHERE nspname IN (substring(session_user FROM '^(t_[a-z2-7]{20})_l_'), 'pg_catalog', 'information_schema', 'pg_toast') $$;
+
+CREATE OR REPLACE FUNCTION palisade.current_schema() RETURNS name LANGUAGE sql STABLE
+  AS $$ SELECT 'public'::pg_catalog.name $$;
+CREATE OR REPLACE FUNCTION palisade.current_schemas(boolean) RETURNS name[] LANGUAGE sql STABLE
+  AS $$ SELECT CASE WHEN $1 THEN ARRAY['pg_catalog', 'public']::pg_catalog.name[] ELSE ARRAY['public']::pg_catalog.name[] END $$;
+CREATE OR REPLACE FUNCTION palisade.current_database() RETURNS name LANGUAGE sql STABLE
+  AS $$ SELECT palisade.tenant_database() $$;
+
+-- One view a catalog: its columns as they are, its rows by a condition over `x`.
+DO $views$
+DECLARE
+  seen text := '= ANY ((SELECT palisade.namespaces())::oid[])';
+  rel text := 'EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = %s AND c.relnamespace ' || seen || ')';
+  own_roles text := 'x.rolname LIKE replace(palisade.tenant_schema(), ''_'', ''\_'') || ''\_%''';
+  item record;
+  columns text;
+BEGIN
+  FOR item IN SELECT * FROM (VALUES
+    ('pg_namespace', 'x.oid ' || seen),
+    ('pg_class', 'x.relnamespace ' || seen),
+    ('pg_type', 'x.typnamespace ' || seen),
+    ('pg_proc', 'x.pronamespace ' || seen),
+    ('pg_operator', 'x.oprnamespace ' || seen),
+    ('pg_opclass', 'x.opcnamespace ' || seen),
+    ('pg_opfamily', 'x.opfnamespace ' || seen),
+    ('pg_collation', 'x.collnamespace ' || seen),
+    ('pg_conversion', 'x.connamespace ' || seen),
+    ('pg_constraint', 'x.connamespace ' || seen),
+    ('pg_statistic_ext', 'x.stxnamespace ' || seen),
+    ('pg_ts_config', 'x.cfgnamespace ' || seen),
+    ('pg_ts_dict', 'x.dictnamespace ' || seen),
+    ('pg_ts_parser', 'x.prsnamespace ' || seen),
+    ('pg_ts_template', 'x.tmplnamespace ' || seen),
+    ('pg_ts_config_map', 'true'),
+    ('pg_attribute', format(rel, 'x.attrelid')),
+    ('pg_attrdef', format(rel, 'x.adrelid')),
+    ('pg_index', format(rel, 'x.indexrelid')),
+    ('pg_inherits', format(rel, 'x.inhrelid')),
+    ('pg_partitioned_table', format(rel, 'x.partrelid')),
+    ('pg_sequence', format(rel, 'x.seqrelid')),
+    ('pg_trigger', format(rel, 'x.tgrelid')),
+    ('pg_rewrite', format(rel, 'x.ev_class')),
+    ('pg_policy', format(rel, 'x.polrelid')),
+    ('pg_foreign_table', format(rel, 'x.ftrelid')),
+    ('pg_enum', 'EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid = x.enumtypid AND t.typnamespace ' || seen || ')'),
+    ('pg_range', 'EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid = x.rngtypid AND t.typnamespace ' || seen || ')'),
+    ('pg_aggregate', 'EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.oid = x.aggfnoid AND p.pronamespace ' || seen || ')'),
+    ('pg_description', 'x.objoid < 16384 OR (x.classoid = ''pg_catalog.pg_class''::pg_catalog.regclass AND ' || format(rel, 'x.objoid') || ')'),
+    ('pg_depend', '(x.classid = ''pg_catalog.pg_class''::pg_catalog.regclass AND ' || format(rel, 'x.objid') || ')
+                   OR (x.refclassid = ''pg_catalog.pg_class''::pg_catalog.regclass AND ' || format(rel, 'x.refobjid') || ')'),
+    ('pg_tables', 'x.schemaname IN (palisade.tenant_schema(), ''pg_catalog'', ''information_schema'')'),
+    ('pg_views', 'x.schemaname IN (palisade.tenant_schema(), ''pg_catalog'', ''information_schema'')'),
+    ('pg_matviews', 'x.schemaname = palisade.tenant_schema()'),
+    ('pg_indexes', 'x.schemaname IN (palisade.tenant_schema(), ''pg_catalog'')'),
+    ('pg_sequences', 'x.schemaname = palisade.tenant_schema()'),
+    ('pg_policies', 'x.schemaname = palisade.tenant_schema()'),
+    ('pg_rules', 'x.schemaname = palisade.tenant_schema()'),
+    ('pg_stats', 'x.schemaname = palisade.tenant_schema()'),
+    ('pg_stat_user_tables', 'x.schemaname = palisade.tenant_schema()'),
+    ('pg_stat_all_tables', 'x.schemaname = palisade.tenant_schema()'),
+    ('pg_stat_user_indexes', 'x.schemaname = palisade.tenant_schema()'),
+    ('pg_stat_all_indexes', 'x.schemaname = palisade.tenant_schema()'),
+    ('pg_statio_user_tables', 'x.schemaname = palisade.tenant_schema()'),
+    ('pg_statio_all_tables', 'x.schemaname = palisade.tenant_schema()'),
+    ('pg_statio_user_indexes', 'x.schemaname = palisade.tenant_schema()'),
+    ('pg_statio_all_indexes', 'x.schemaname = palisade.tenant_schema()'),
+    ('pg_roles', own_roles),
+    ('pg_user', 'x.usename LIKE replace(palisade.tenant_schema(), ''_'', ''\_'') || ''\_%'''),
+    ('pg_database', 'x.datname = current_database()'),
+    ('pg_tablespace', 'x.oid < 16384'),
+    ('pg_extension', 'x.extnamespace ' || seen),
+    ('pg_stat_activity', 'x.pid = pg_catalog.pg_backend_pid()'),
+    ('pg_locks', 'x.pid = pg_catalog.pg_backend_pid()'),
+    ('pg_stat_ssl', 'x.pid = pg_catalog.pg_backend_pid()'),
+    ('pg_init_privs', 'x.objoid < 16384'),
+    -- Nothing in these can be a tenant's: there, and empty.
+    ('pg_group', 'false'), ('pg_auth_members', 'false'), ('pg_publication', 'false'), ('pg_publication_rel', 'false'),
+    ('pg_publication_namespace', 'false'), ('pg_publication_tables', 'false'), ('pg_subscription', 'false'),
+    ('pg_foreign_server', 'false'), ('pg_foreign_data_wrapper', 'false'), ('pg_user_mappings', 'false'),
+    ('pg_event_trigger', 'false'), ('pg_default_acl', 'false'), ('pg_seclabel', 'false'), ('pg_seclabels', 'false'),
+    ('pg_shdescription', 'false'), ('pg_shdepend', 'false'), ('pg_db_role_setting', 'false'), ('pg_transform', 'false')
+  ) AS v(name, condition)
+  LOOP
+    CONTINUE WHEN to_regclass('pg_catalog.' || item.name) IS NULL;
+    SELECT string_agg(CASE
+        WHEN a.attname IN ('schemaname', 'nspname') AND t.typname = 'name'
+          THEN format('CASE WHEN x.%1$I = palisade.tenant_schema() THEN ''public'' ELSE x.%1$I END::name AS %1$I', a.attname)
+        WHEN a.attname IN ('datname', 'database') AND t.typname = 'name'
+          THEN format('palisade.tenant_database() AS %I', a.attname)
+        WHEN t.typname = 'anyarray' THEN format('x.%1$I::text AS %1$I', a.attname)
+        ELSE format('x.%I', a.attname) END, ', ' ORDER BY (a.attnum < 0), a.attnum)
+      INTO columns
+      FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+      WHERE a.attrelid = to_regclass('pg_catalog.' || item.name) AND NOT a.attisdropped
+        AND (a.attnum > 0 OR a.attname = 'tableoid') AND NOT (a.attname = 'tableoid' AND item.name IN
+          (SELECT relname FROM pg_class WHERE relkind = 'v' AND relnamespace = 'pg_catalog'::regnamespace));
+    -- A column called tableoid cannot be made in a view; tools that ask for it get PostgreSQL's own error.
+    columns := replace(columns, ', x.tableoid', '');
+    EXECUTE format('CREATE OR REPLACE VIEW palisade.%I WITH (security_barrier) AS SELECT %s FROM pg_catalog.%I x WHERE %s',
+      item.name, columns, item.name, item.condition);
+    EXECUTE format('GRANT SELECT ON palisade.%I TO palisade_tenant', item.name);
+  END LOOP;
+END $views$;
+
+-- information_schema shows by rights already; its schema and catalog columns become the tenant's own names.
+DO $info$
+DECLARE
+  view record;
+  columns text;
+  condition text;
+BEGIN
+  FOR view IN SELECT c.oid, c.relname FROM pg_class c WHERE c.relnamespace = 'information_schema'::regnamespace
+    AND c.relkind = 'v' AND c.relname NOT LIKE '\_%' LOOP
+    SELECT string_agg(CASE
+        WHEN attname LIKE '%\_schema' OR attname = 'schema_name'
+          THEN format('CASE WHEN x.%1$I::text = palisade.tenant_schema()::text THEN ''public'' ELSE x.%1$I::text END AS %1$I', attname)
+        WHEN attname LIKE '%catalog%' AND attname <> 'character_set_catalog'
+          THEN format('CASE WHEN x.%1$I IS NOT NULL THEN palisade.tenant_database()::text END AS %1$I', attname)
+        ELSE format('x.%I', attname) END, ', ' ORDER BY attnum),
+      coalesce(string_agg(CASE WHEN attname IN ('table_schema', 'schema_name', 'specific_schema', 'constraint_schema',
+          'sequence_schema', 'domain_schema', 'udt_schema', 'trigger_schema', 'object_schema')
+        THEN format('(x.%1$I IS NULL OR x.%1$I::text IN (palisade.tenant_schema()::text, ''pg_catalog'', ''information_schema''))',
+          attname) END, ' AND '), 'true')
+      INTO columns, condition
+      FROM pg_attribute WHERE attrelid = view.oid AND attnum > 0 AND NOT attisdropped;
+    EXECUTE format('CREATE OR REPLACE VIEW palisade_info.%I WITH (security_barrier) AS SELECT %s FROM information_schema.%I x WHERE %s',
+      view.relname, columns, view.relname, condition);
+    EXECUTE format('GRANT SELECT ON palisade_info.%I TO palisade_tenant', view.relname);
+  END LOOP;
+END $info$;
