@@ -1,5 +1,11 @@
 //! The corpora through wall 1 alone: what the proxy would refuse or permit before any server sees it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and prints its figures"
+)]
+
 use palisade_policies::{Judge, Limits, Namespace, Verdict, judge::PolicyError, read};
 
 const OWN: &str = "t_aaaaaaaaaaaaaaaaaaaa";

@@ -1,5 +1,11 @@
 //! Texts that sqlparser reads wrong while PostgreSQL reads the secret: each is read right or refused.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and prints its figures"
+)]
+
 use palisade_policies::{Class, Limits, read};
 
 /// Whether the text is refused, or its reading names the relation `secret`.
