@@ -66,6 +66,9 @@ pgbench_runs() {
   psql "$PALISADE_URL_ACME_OWNER" -v ON_ERROR_STOP=1 -c '\d users' -c '\dt' -c '\df' -c '\dn' || return 1
 }
 
+# Attacks and benign statements, played as a hostile and as an honest tenant.
+corpora() { PALISADE_BIN=$(binary) bash bench/leak/run.sh "$1"; }
+
 run_tests() {
   local quick=0 ci=0
   while [ $# -gt 0 ]; do
@@ -78,11 +81,13 @@ run_tests() {
   done
   mkdir -p "$DATA/log"
   build
+  [ "$quick" = 1 ] || [ "$(uname -s)" = Darwin ] || apt_install python3 postgresql-contrib
   [ "$ci" = 0 ] || { suite "formatting" cargo fmt --all --check; suite "lints" cargo clippy --locked --workspace --all-targets -- -D warnings; }
   suite "rust tests" cargo test --locked --workspace
   if [ "$quick" = 0 ]; then
     suite "scripts" scripts_are_sound
     suite "psql and pgbench" with_installation pgbench_runs
+    suite "attack and benign corpora" with_installation corpora
   fi
   summary
 }

@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+"""Turns the lab's SQL into one for two tenants of Palisade, and writes the names that leakrun.py needs.
+
+usage: prepare.py WORK_FOLDER LEAKLAB_SQL   (WORK_FOLDER holds a.json and b.json, the API's answers)
+"""
+import json
+import os
+import re
+import sys
+from urllib.parse import urlsplit
+
+work, lab = sys.argv[1:3]
+tenants = {side: json.load(open(f"{work}/{side}.json")) for side in "ab"}
+admin = urlsplit(os.environ["PALISADE_DATABASE_URL"])
+database = admin.path.lstrip("/")
+schema = {side: "t_" + t["tenant"]["id"] for side, t in tenants.items()}
+owner = {side: {c["login"]: c for c in t["credentials"]}["owner"] for side, t in tenants.items()}
+
+text = open(lab).read()
+start = text.index("---------------------------------------------------------------- tenant A")
+end = text.index("\\if :{?weak}")
+body = text[start:end]
+# The lab's extensions are an administrator's; Palisade's tenants have none.
+body = re.sub(r"^(CREATE SERVER|ALTER SERVER|CREATE USER MAPPING|CREATE FOREIGN TABLE|CREATE PUBLICATION).*$|^.*app_pool.*$", "", body, flags=re.M)
+drop = "".join(
+    f"DROP TABLE {s}.order_lines, {s}.orders, {s}.products, {s}.users CASCADE; DROP FUNCTION {s}.touch_updated_at();\n"
+    for s in schema.values())
+sets = f"\\set SA {schema['a']}\n\\set SB {schema['b']}\n\\set RA {schema['a']}_owner\n\\set RB {schema['b']}_owner\n"
+open(f"{work}/lab.sql", "w").write(sets + "SET client_min_messages = warning;\n" + drop + body)
+
+login = urlsplit(owner["a"]["url"])
+json.dump({
+    "names": {"{A}": tenants["a"]["tenant"]["slug"], "{B}": tenants["b"]["tenant"]["slug"], "{SA}": schema["a"],
+              "{SB}": schema["b"], "{RA}": schema["a"] + "_owner", "{RB}": schema["b"] + "_owner",
+              "{DB}": tenants["a"]["tenant"]["slug"], "{PA}": owner["a"]["secret"], "{PB}": owner["b"]["secret"]},
+    "none": {"{B}": "nosuch", "{SB}": "t_" + "z" * 20, "{RB}": "t_" + "z" * 20 + "_owner"},
+    "login": {"A": {"user": "owner", "database": tenants["a"]["tenant"]["slug"], "password": owner["a"]["secret"]},
+              "B": {"user": "owner", "database": tenants["b"]["tenant"]["slug"], "password": owner["b"]["secret"]},
+              "admin": {"user": admin.username, "database": database, "password": admin.password}},
+    "port": str(login.port), "admin_port": str(admin.port), "database": database,
+}, open(f"{work}/names.json", "w"))
