@@ -1,0 +1,98 @@
+/** What the pages read and change, with its caching. Secrets are never kept in a cache. */
+import { keepPreviousData, QueryClient, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { isMoving } from "../lib/states";
+import { ApiError } from "./client";
+import * as api from "./endpoints";
+import type { CreateTenant, ExplainQuestion, TenantStatus } from "./schemas";
+
+/** Time between two looks at something that is changing, in milliseconds. */
+const POLL_MS = 1_000;
+/** Time between two looks at a list in which something is changing, in milliseconds. */
+const LIST_POLL_MS = 3_000;
+/** How often a read that may succeed later is repeated. */
+const RETRIES = 2;
+
+/** A client whose reads are repeated only where that can help: no connection, or a server that is not ready. */
+export function newQueryClient(): QueryClient {
+  const retry = (count: number, error: unknown) => {
+    const status = error instanceof ApiError ? error.problem.status : -1;
+    return count < RETRIES && [0, 502, 503, 504].includes(status);
+  };
+  return new QueryClient({ defaultOptions: { queries: { retry, staleTime: 5_000 } } });
+}
+
+/** Whether a status is still changing and worth polling. */
+export function isRunning(status: TenantStatus | undefined): boolean {
+  return status?.operation?.state === "running" || (!!status && isMoving(status.observed_state));
+}
+
+export const useWhoami = () =>
+  useQuery({ queryKey: ["whoami"], queryFn: ({ signal }) => api.whoami({ signal }), staleTime: Infinity });
+
+export const useTenants = (filter: api.TenantFilter) =>
+  useQuery({
+    queryKey: ["tenants", filter],
+    queryFn: ({ signal }) => api.listTenants(filter, { signal }),
+    placeholderData: keepPreviousData,
+    refetchInterval: ({ state }) =>
+      state.data?.items.some((tenant) => isMoving(tenant.observed_state)) ? LIST_POLL_MS : false,
+  });
+
+export const useTenant = (id: string) =>
+  useQuery({ queryKey: ["tenant", id], queryFn: ({ signal }) => api.showTenant(id, { signal }) });
+
+export const useTenantStatus = (id: string) =>
+  useQuery({
+    queryKey: ["tenant", id, "status"],
+    queryFn: ({ signal }) => api.tenantStatus(id, { signal }),
+    refetchInterval: ({ state }) => (isRunning(state.data) ? POLL_MS : false),
+  });
+
+export const useTemplates = () =>
+  useQuery({ queryKey: ["templates"], queryFn: ({ signal }) => api.listTemplates({ signal }) });
+
+export const useAudit = (filter: api.AuditFilter) =>
+  useQuery({
+    queryKey: ["audit", filter],
+    queryFn: ({ signal }) => api.listAudit(filter, { signal }),
+    placeholderData: keepPreviousData,
+  });
+
+/** Marks everything that a change of a tenant shows in as out of date. */
+function useTenantsChanged() {
+  const client = useQueryClient();
+  return () =>
+    Promise.all(["tenants", "tenant", "audit"].map((name) => client.invalidateQueries({ queryKey: [name] })));
+}
+
+export function useCreateTenant() {
+  const onSettled = useTenantsChanged();
+  return useMutation({
+    mutationFn: ({ body, key }: { body: CreateTenant; key: string }) => api.createTenant(body, key),
+    gcTime: 0,
+    onSettled,
+  });
+}
+
+export function useSwitchTenant(id: string, action: "suspend" | "resume") {
+  const onSettled = useTenantsChanged();
+  return useMutation({ mutationFn: (reason: string) => api.switchTenant(id, action, reason), onSettled });
+}
+
+export const usePlanRollback = (id: string) => useMutation({ mutationFn: () => api.planRollback(id) });
+
+export function useRollBack(id: string) {
+  const onSettled = useTenantsChanged();
+  return useMutation({
+    mutationFn: (wish: { confirm: string; reason: string }) => api.rollBack(id, wish.confirm, wish.reason),
+    onSettled,
+  });
+}
+
+export function useRotateLogin(id: string) {
+  const onSettled = useTenantsChanged();
+  return useMutation({ mutationFn: (login: string) => api.rotateLogin(id, login), gcTime: 0, onSettled });
+}
+
+export const useExplain = () =>
+  useMutation({ mutationFn: (question: ExplainQuestion) => api.explain(question) });

@@ -1,0 +1,104 @@
+import { Button, Text } from "@chakra-ui/react";
+import { KeyRound } from "lucide-react";
+import { useState } from "react";
+import { useRotateLogin } from "../api/queries";
+import type { Login, Tenant } from "../api/schemas";
+import { actionsIn } from "../lib/states";
+import { Credentials } from "./credentials";
+import { DataTable, type Columns } from "./data-table";
+import { Modal } from "./modal";
+import { ProblemAlert } from "./problem-alert";
+import { Section } from "./section";
+
+interface Row extends Login {
+  /** Absent where a new secret makes no sense. */
+  onRotate?: () => void;
+}
+
+const COLUMNS: Columns<Row> = [
+  { id: "name", header: "Login", cell: ({ row }) => row.original.name },
+  { id: "kind", header: "Kind", cell: ({ row }) => row.original.kind },
+  { id: "enabled", header: "Enabled", cell: ({ row }) => (row.original.enabled ? "yes" : "no") },
+  {
+    id: "rotate",
+    header: "Secret",
+    cell: ({ row: { original } }) =>
+      original.onRotate && (
+        <Button
+          size="xs"
+          variant="outline"
+          onClick={original.onRotate}
+          aria-label={`Rotate ${original.name}`}
+        >
+          <KeyRound aria-hidden /> Rotate
+        </Button>
+      ),
+  },
+];
+
+/** A tenant's logins, each of which can get a new secret. */
+export function Logins({ tenant }: { tenant: Tenant }) {
+  const [rotating, setRotating] = useState<string | null>(null);
+  const { rotate } = actionsIn(tenant.observed_state);
+  const rows = tenant.logins.map((login) => ({
+    ...login,
+    onRotate: rotate ? () => setRotating(login.name) : undefined,
+  }));
+  return (
+    <Section title="Logins">
+      {rows.length > 0 ? (
+        <DataTable label="Logins" columns={COLUMNS} rows={rows} rowId={(login) => login.name} />
+      ) : (
+        <Text color="fg.muted">This tenant has no logins.</Text>
+      )}
+      {rotating && <RotateDialog tenant={tenant} login={rotating} onClose={() => setRotating(null)} />}
+    </Section>
+  );
+}
+
+interface RotateDialogProps {
+  tenant: Tenant;
+  login: string;
+  onClose: () => void;
+}
+
+function RotateDialog({ tenant, login, onClose }: RotateDialogProps) {
+  const rotation = useRotateLogin(tenant.id);
+  if (rotation.data) {
+    return (
+      <Modal
+        title={`New secret for ${login}`}
+        open
+        sticky
+        onClose={onClose}
+        footer={<Button onClick={onClose}>I have stored it</Button>}
+      >
+        <Credentials credentials={[rotation.data]} />
+      </Modal>
+    );
+  }
+  return (
+    <Modal
+      title={`Rotate ${login} of ${tenant.slug}`}
+      open
+      alert
+      onClose={onClose}
+      footer={
+        <>
+          <Button variant="outline" onClick={onClose}>
+            Cancel
+          </Button>
+          <Button loading={rotation.isPending} onClick={() => rotation.mutate(login)}>
+            Make a new secret
+          </Button>
+        </>
+      }
+    >
+      <Text>
+        The login gets a new secret, which is shown once. The old one is refused from then on: programs that
+        use it cannot connect until they have the new one.
+      </Text>
+      {rotation.isError && <ProblemAlert error={rotation.error} />}
+    </Modal>
+  );
+}

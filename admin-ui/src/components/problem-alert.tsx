@@ -1,0 +1,31 @@
+import { Alert, Button } from "@chakra-ui/react";
+import { RotateCw } from "lucide-react";
+import { problemOf } from "../api/client";
+
+interface ProblemAlertProps {
+  error: unknown;
+  /** Offers to try again. */
+  onRetry?: () => void;
+}
+
+/** An error in the control plane's words: what, why, and its status. */
+export function ProblemAlert({ error, onRetry }: ProblemAlertProps) {
+  const problem = problemOf(error);
+  return (
+    <Alert.Root status="error" role="alert">
+      <Alert.Indicator />
+      <Alert.Content overflowWrap="anywhere">
+        <Alert.Title>
+          {problem.title}
+          {problem.status > 0 && ` (${problem.status})`}
+        </Alert.Title>
+        {problem.detail && <Alert.Description>{problem.detail}</Alert.Description>}
+      </Alert.Content>
+      {onRetry && (
+        <Button size="xs" variant="outline" onClick={onRetry}>
+          <RotateCw aria-hidden /> Try again
+        </Button>
+      )}
+    </Alert.Root>
+  );
+}

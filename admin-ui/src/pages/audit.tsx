@@ -1,0 +1,110 @@
+import { Button, Text } from "@chakra-ui/react";
+import { useState } from "react";
+import { useAudit } from "../api/queries";
+import type { AuditEvent } from "../api/schemas";
+import { AuditDrawer } from "../components/audit-drawer";
+import { AUDIT_FILTERS, AuditFilters } from "../components/audit-filters";
+import { DataTable, type Columns } from "../components/data-table";
+import { Empty } from "../components/empty";
+import { Loading } from "../components/loading";
+import { PageHead } from "../components/page-head";
+import { Pager } from "../components/pager";
+import { ProblemAlert } from "../components/problem-alert";
+import { DecisionBadge } from "../components/state-badge";
+import { Time } from "../components/time";
+import { useFilters } from "../lib/filters";
+import { words } from "../lib/states";
+import { localZone } from "../lib/time";
+
+/** Events on one page. */
+const PAGE = 50;
+
+interface Row extends AuditEvent {
+  onOpen: () => void;
+}
+
+const COLUMNS: Columns<Row> = [
+  { id: "at", header: "Time", cell: ({ row }) => <Time iso={row.original.at} /> },
+  {
+    id: "decision",
+    header: "Decision",
+    cell: ({ row: { original } }) => (
+      <DecisionBadge allowed={original.decision === "allow"} text={original.decision} />
+    ),
+  },
+  { id: "action", header: "Action", cell: ({ row }) => row.original.action },
+  {
+    id: "tenant",
+    header: "Tenant",
+    cell: ({ row }) => row.original.tenant ?? row.original.tenant_id ?? "–",
+  },
+  { id: "actor", header: "Actor", cell: ({ row }) => row.original.actor },
+  {
+    id: "what",
+    header: "What",
+    cell: ({ row: { original } }) => (
+      <Text lineClamp={2} maxW="22rem" overflowWrap="anywhere">
+        {original.reason ? words(original.reason) : (original.object ?? original.verb ?? original.result)}
+      </Text>
+    ),
+  },
+  {
+    id: "details",
+    header: "Details",
+    cell: ({ row: { original } }) => (
+      <Button
+        size="xs"
+        variant="outline"
+        onClick={original.onOpen}
+        aria-label={`Details of ${original.action} at ${original.at}`}
+      >
+        Details
+      </Button>
+    ),
+  },
+];
+
+/** The audit trail, newest first. */
+export function AuditPage() {
+  const { values, setFilters, cursor, setCursor, active } = useFilters(AUDIT_FILTERS);
+  const audit = useAudit({ ...values, cursor, limit: PAGE });
+  const [opened, setOpened] = useState<AuditEvent | null>(null);
+  const rows = audit.data?.items.map((event) => ({ ...event, onOpen: () => setOpened(event) })) ?? [];
+  return (
+    <>
+      <PageHead title="Audit" description={`Newest first. Times are in ${localZone()}.`} />
+      <AuditFilters key={JSON.stringify(values)} values={values} onChange={setFilters} />
+      {audit.isPending && <Loading what="events" />}
+      {audit.isError && <ProblemAlert error={audit.error} onRetry={() => void audit.refetch()} />}
+      {audit.data && !audit.isError && (
+        <>
+          {rows.length > 0 ? (
+            <DataTable
+              label="Audit events"
+              columns={COLUMNS}
+              rows={rows}
+              rowId={(event) => event.id}
+              hideBelow={{ what: "lg", actor: "md", tenant: "sm" }}
+              stale={audit.isPlaceholderData}
+            />
+          ) : (
+            <Empty
+              title={active ? "No event fits" : "No events yet"}
+              description={
+                active ? "Nothing matches the filters." : "Denials, logins and changes will stand here."
+              }
+            />
+          )}
+          <Pager
+            label="events"
+            cursor={cursor}
+            next={audit.data.next_cursor}
+            onChange={setCursor}
+            nextText="Older"
+          />
+        </>
+      )}
+      <AuditDrawer event={opened} onClose={() => setOpened(null)} />
+    </>
+  );
+}

@@ -1,0 +1,35 @@
+/** Every address of the UI. Each page is a file of its own in the build. */
+import { Navigate, type RouteObject } from "react-router";
+import { Layout } from "./components/layout";
+import { Loading } from "./components/loading";
+import { NotFound, RouteProblem } from "./pages/not-found";
+
+export const routes: RouteObject[] = [
+  {
+    path: "/",
+    element: <Layout />,
+    errorElement: <RouteProblem />,
+    hydrateFallbackElement: <Loading what="the page" />,
+    children: [
+      { index: true, element: <Navigate to="/tenants" replace /> },
+      {
+        path: "tenants",
+        lazy: async () => ({ Component: (await import("./pages/tenants")).TenantsPage }),
+      },
+      {
+        path: "tenants/new",
+        lazy: async () => ({ Component: (await import("./pages/new-tenant")).NewTenantPage }),
+      },
+      {
+        path: "tenants/:id",
+        lazy: async () => ({ Component: (await import("./pages/tenant")).TenantPage }),
+      },
+      { path: "audit", lazy: async () => ({ Component: (await import("./pages/audit")).AuditPage }) },
+      {
+        path: "playground",
+        lazy: async () => ({ Component: (await import("./pages/playground")).PlaygroundPage }),
+      },
+      { path: "*", element: <NotFound /> },
+    ],
+  },
+];

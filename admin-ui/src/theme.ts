@@ -1,0 +1,47 @@
+/** Chakra's system with Palisade's colours. Every pair of text and ground used here has a contrast of 4.5 or more. */
+import { createSystem, defaultConfig, defineConfig } from "@chakra-ui/react";
+
+const brand = {
+  50: "#f0fdfa",
+  100: "#ccfbf1",
+  200: "#99f6e4",
+  300: "#5eead4",
+  400: "#2dd4bf",
+  500: "#14b8a6",
+  600: "#0d9488",
+  700: "#0f766e",
+  800: "#115e59",
+  900: "#134e4a",
+  950: "#042f2e",
+};
+
+const config = defineConfig({
+  globalCss: {
+    html: { colorPalette: "brand", scrollPaddingTop: "20" },
+    body: { bg: "bg.subtle", color: "fg" },
+    "main:focus, h1:focus, h2:focus": { outline: "none" },
+  },
+  theme: {
+    tokens: {
+      colors: {
+        brand: Object.fromEntries(Object.entries(brand).map(([shade, value]) => [shade, { value }])),
+      },
+    },
+    semanticTokens: {
+      colors: {
+        brand: {
+          solid: { value: "{colors.brand.700}" },
+          contrast: { value: "white" },
+          fg: { value: { base: "{colors.brand.800}", _dark: "{colors.brand.300}" } },
+          muted: { value: { base: "{colors.brand.100}", _dark: "{colors.brand.900}" } },
+          subtle: { value: { base: "{colors.brand.50}", _dark: "{colors.brand.950}" } },
+          emphasized: { value: { base: "{colors.brand.200}", _dark: "{colors.brand.800}" } },
+          border: { value: { base: "{colors.brand.200}", _dark: "{colors.brand.800}" } },
+          focusRing: { value: { base: "{colors.brand.600}", _dark: "{colors.brand.400}" } },
+        },
+      },
+    },
+  },
+});
+
+export const system = createSystem(defaultConfig, config);

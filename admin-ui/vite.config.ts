@@ -1,0 +1,26 @@
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vitest/config";
+
+/** Where the control plane listens while the UI is developed. */
+const API = process.env.PALISADE_API_URL ?? "http://127.0.0.1:8080";
+
+/** The policy that the control plane sends in production; the preview sends it too, so that a breach shows. */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "font-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+export default defineConfig({
+  plugins: [react()],
+  server: { proxy: { "/api": API } },
+  preview: { proxy: { "/api": API }, headers: { "Content-Security-Policy": CONTENT_SECURITY_POLICY } },
+  build: { assetsInlineLimit: 0, chunkSizeWarningLimit: 700 },
+  test: { environment: "jsdom", setupFiles: "src/test/setup.ts", testTimeout: 30_000 },
+});
