@@ -30,7 +30,7 @@ enum Command {
     /// Run everything on this machine: a private PostgreSQL, the control plane, the proxy, two demo tenants
     Up(commands::up::Args),
     /// Run the proxy
-    Proxy(commands::serve::Args),
+    Proxy(commands::serve::ProxyArgs),
     /// Run the control plane
     ControlPlane(commands::serve::Args),
     /// Create and look after tenants

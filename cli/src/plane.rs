@@ -13,6 +13,8 @@ use tokio::sync::watch;
 pub(crate) struct Planes {
     pub(crate) control: Option<ControlPlaneConfig>,
     pub(crate) proxy: Option<ProxyConfig>,
+    /// Whether the proxy takes the listeners over from one that runs.
+    pub(crate) upgrade: bool,
 }
 
 /// Reads the master key's file.
@@ -51,25 +53,36 @@ async fn run(planes: Planes, ready: impl FnOnce() -> Result<()>) -> Result<()> {
     let proxy = match planes.proxy {
         Some(config) => {
             let master = master_key(&config.master_key_file)?;
-            let proxy = Proxy::start(config, master).await?;
+            let proxy = Proxy::start(config, master, planes.upgrade).await?;
             Some(tokio::spawn(proxy.run(stopped)))
         }
         None => None,
     };
+    let mut proxy = proxy;
     let announced = tokio::task::block_in_place(ready);
     if announced.is_ok() {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            // A new process has taken over, and every client has left.
+            () = ended(&mut proxy) => {}
         }
     }
     // A receiver that is gone belongs to a task that has ended already.
     let _ = stop.send(true);
-    if let Some(proxy) = proxy {
+    if let Some(proxy) = proxy.filter(|proxy| !proxy.is_finished()) {
         proxy.await.context("the proxy's task failed")?;
     }
     if let Some(control) = control {
         control.await.context("the control plane's task failed")?.context("serving the API")?;
     }
     announced
+}
+
+/// Resolves when the proxy has ended by itself.
+async fn ended(proxy: &mut Option<tokio::task::JoinHandle<()>>) {
+    match proxy {
+        Some(proxy) => drop(proxy.await),
+        None => std::future::pending().await,
+    }
 }

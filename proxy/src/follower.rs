@@ -91,7 +91,9 @@ fn apply(shared: &Shared, all: bool, xmin: u64, changed: Vec<TenantEntry>) {
     if same {
         return;
     }
-    shared.changed.send_modify(|epoch| *epoch += 1);
+    let now = shared.tenants.load();
+    shared.pools.follow(&now);
+    shared.clients.follow(&now);
     if let Err(error) = save(&shared.config.snapshot_file, &shared.tenants.load()) {
         tracing::warn!(%error, "the snapshot file cannot be written");
     }

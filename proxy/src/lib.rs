@@ -3,28 +3,46 @@
 //! - [`config`]: its settings, each with unit and default.
 //! - `follower`: the tenants, kept in memory and in a file, followed without restart.
 //! - `audit`: the spool: durable before the client's answer, shipped to the catalog.
-//! - `listener`: accepts clients; `startup`: lets them in; `session`: judges and relays.
-//! - `server`: a connection to PostgreSQL as one tenant's role; `cancel`: keys of our own.
+//! - `service`: pingora owns the process's life: signals, listeners and their hand-over at an upgrade.
+//! - `listener`: accepts clients; `tls`, `stream`, `startup`: let them in; `clients`: who is in, and cancel keys.
+//! - `session`: judges and relays; `verdicts`: what was decided about a text; `statements`, `settings`, `pins`: what a
+//!   session has, and how it follows its client from one server connection to the next.
+//! - `pool`: server connections of one login of one tenant; `server`: one of them; `cancel`: a cancel on its way.
 //! - `rename`: physical names never reach a client.
+//! - `metrics`, `http`, `console`: what can be seen from outside.
 //!
-//! This release pools by session: a client holds one server connection, authenticated as its tenant's role, from login
-//! to logout, and the connection is closed with it. Nothing of it is ever handed on.
+//! A server connection is authenticated as one tenant's role and serves one pool for its whole life. A client holds one
+//! for a transaction, or longer while it has state there that cannot be moved.
 //!
 //! Invariants: no text reaches a server that was not judged; a denied text is replaced by one that PostgreSQL refuses,
-//! so that PostgreSQL itself keeps transactions, order and error recovery right, and its refusal is replaced by ours.
+//! so that PostgreSQL itself keeps transactions, order and error recovery right, and its refusal is replaced by ours; a
+//! connection is handed on only when every answer has come, no transaction is open and nothing pins it.
 
 pub mod config;
 
 mod audit;
 mod cancel;
+mod clients;
 mod follower;
+mod http;
 mod listener;
+mod metrics;
+mod pins;
+mod pool;
 mod rename;
 mod server;
+mod service;
 mod session;
+mod settings;
 mod startup;
+mod statements;
+mod stream;
+mod tls;
+mod verdicts;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use palisade_catalog::secrets::MasterKey;
@@ -41,15 +59,24 @@ pub const STACK_BYTES: usize = 64 << 20;
 /// Why the proxy cannot start, in a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address is taken.
-    #[error("the proxy cannot listen on {0}: {1}; stop what uses it or set [proxy] listen")]
-    Listen(std::net::SocketAddr, std::io::Error),
+    /// An address is taken.
+    #[error("the proxy cannot listen on {0}: {1}; stop what uses it or set [proxy] {2}")]
+    Listen(SocketAddr, std::io::Error, &'static str),
     /// The audit spool cannot be written.
     #[error("the audit spool {0}: {1}; without it nothing can be refused on record")]
     Spool(std::path::PathBuf, std::io::Error),
     /// The policy cannot be used.
     #[error(transparent)]
     Policy(#[from] palisade_policies::PolicyError),
+    /// TLS was asked for and cannot be offered.
+    #[error("TLS to clients: {0}")]
+    Tls(#[from] tls::TlsError),
+    /// A metric is registered twice.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The server's thread cannot be started.
+    #[error("the server's thread: {0}")]
+    Thread(std::io::Error),
 }
 
 /// What every session shares.
@@ -59,53 +86,70 @@ pub(crate) struct Shared {
     pub(crate) judge: Judge,
     pub(crate) limits: Limits,
     pub(crate) tenants: ArcSwap<Snapshot>,
-    /// Ticks whenever `tenants` has changed.
-    pub(crate) changed: watch::Sender<u64>,
     pub(crate) audit: audit::Audit,
-    pub(crate) cancels: cancel::Cancels,
-    pub(crate) clients: Arc<tokio::sync::Semaphore>,
+    pub(crate) clients: clients::Clients,
+    pub(crate) pools: pool::Pools,
+    pub(crate) metrics: metrics::Metrics,
+    pub(crate) tls: Option<tls::Tls>,
+    /// One for each client that may come.
+    pub(crate) slots: Arc<tokio::sync::Semaphore>,
+    /// A new process has taken the listeners over.
+    pub(crate) upgrading: AtomicBool,
 }
 
-/// A proxy that is ready to serve.
+/// A proxy that serves.
 pub struct Proxy {
     shared: Arc<Shared>,
-    listener: TcpListener,
+    server: service::Running,
+    http: TcpListener,
 }
 
 impl Proxy {
-    /// Takes the address, opens the spool, loads the last tenants.
+    /// Opens the spool, loads the last tenants, takes the addresses (from the process that is replaced, where `upgrade`
+    /// says so) and accepts clients. Must be called on threads with a stack of [`STACK_BYTES`].
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn start(config: ProxyConfig, master: MasterKey) -> Result<Self, StartError> {
-        let listener =
-            TcpListener::bind(config.listen).await.map_err(|e| StartError::Listen(config.listen, e))?;
+    pub async fn start(config: ProxyConfig, master: MasterKey, upgrade: bool) -> Result<Self, StartError> {
         let audit = audit::Audit::open(&config.spool_dir)
             .map_err(|e| StartError::Spool(config.spool_dir.clone(), e))?;
-        let tenants = follower::load(&config.snapshot_file);
-        let clients = Arc::new(tokio::sync::Semaphore::new(config.max_client_connections));
-        let shared = Shared {
+        let http = http::bind(config.metrics_listen)
+            .map_err(|e| StartError::Listen(config.metrics_listen, e, "metrics_listen"))?;
+        let shared = Arc::new(Shared {
             limits: Limits { statement_bytes: config.max_statement_bytes, ..Limits::default() },
+            judge: Judge::embedded()?,
+            tenants: ArcSwap::from_pointee(follower::load(&config.snapshot_file)),
+            audit,
+            clients: clients::Clients::default(),
+            pools: pool::Pools::new(&config.server, config.max_server_connections),
+            metrics: metrics::Metrics::new()?,
+            tls: tls::Tls::load(&config)?,
+            slots: Arc::new(tokio::sync::Semaphore::new(config.max_client_connections)),
+            upgrading: AtomicBool::new(false),
             config,
             master,
-            judge: Judge::embedded()?,
-            tenants: ArcSwap::from_pointee(tenants),
-            changed: watch::channel(0).0,
-            audit,
-            cancels: cancel::Cancels::default(),
-            clients,
-        };
-        Ok(Self { shared: Arc::new(shared), listener })
+        });
+        let server = service::start(shared.clone(), upgrade).await?;
+        Ok(Self { shared, server, http })
     }
 
-    /// Serves until the shutdown is announced; then sessions are ended. Must run on threads with a stack of
-    /// [`STACK_BYTES`].
+    /// Serves until the shutdown is announced, or until a new process has taken over; then transactions end.
     pub async fn run(self, shutdown: watch::Receiver<bool>) {
-        let follower = tokio::spawn(follower::follow(self.shared.clone()));
-        let shipper = tokio::spawn(audit::ship(self.shared.clone()));
-        listener::serve(self.listener, self.shared, shutdown).await;
-        follower.abort();
-        shipper.abort();
+        let shared = self.shared;
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(follower::follow(shared.clone()));
+        tasks.spawn(audit::ship(shared.clone()));
+        tasks.spawn(http::serve(self.http, shared.clone()));
+        let expire = shared.clone();
+        tasks.spawn(async move { expire.pools.expire(&expire).await });
+        let certificates = shared.clone();
+        tasks.spawn(async move {
+            if let Some(tls) = &certificates.tls {
+                tls.follow(&certificates.config).await;
+            }
+        });
+        self.server.serve(shutdown).await;
+        tasks.shutdown().await;
     }
 }
 

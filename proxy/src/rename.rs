@@ -33,11 +33,12 @@ impl Names {
         text
     }
 
-    /// An error or notice as the tenant may see it. Where the text was rewritten, its positions mean nothing.
-    pub(crate) fn fields(&self, fields: &mut Fields, rewritten: bool) {
+    /// An error or notice as the tenant may see it. `position` finds a place of the text that was sent in the text of
+    /// the client.
+    pub(crate) fn fields(&self, fields: &mut Fields, position: impl Fn(usize) -> Option<usize>) {
         fields.map(|tag, value| match tag {
-            b'P' if rewritten => None,
-            b'P' | b'C' | b'S' | b'V' | b'L' => Some(value.to_owned()),
+            b'P' => position(value.parse().ok()?).map(|place| place.to_string()),
+            b'C' | b'S' | b'V' | b'L' => Some(value.to_owned()),
             _ => Some(self.logical(value)),
         });
     }

@@ -1,14 +1,22 @@
-//! A connection to PostgreSQL, authenticated as one tenant's role.
+//! A connection to PostgreSQL, authenticated as one tenant's role, and what is known of its session there.
 
-use std::time::Duration;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use lru::LruCache;
 use palisade_wire::error::Fields;
 use palisade_wire::frame::{self, HEADER_BYTES};
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::cancel::Target;
+use crate::settings::Settings;
+use crate::statements::{Prepared, ServerStatement};
 
 /// Longest message of a server during login, in bytes.
 const LOGIN_MESSAGE_BYTES: usize = 64 << 10;
@@ -30,13 +38,119 @@ pub(crate) enum ServerError {
     Protocol,
 }
 
-/// A logged-in connection.
-pub(crate) struct Server {
-    pub(crate) stream: TcpStream,
+/// What a server reports about a session (ParameterStatus), by name.
+pub(crate) type Parameters = std::collections::BTreeMap<String, String>;
+
+/// A connection that has just logged in.
+pub(crate) struct LoggedIn {
+    stream: TcpStream,
     /// What the server reported at login.
     pub(crate) parameters: Vec<(String, String)>,
-    pub(crate) pid: i32,
-    pub(crate) key: i32,
+    pid: i32,
+    key: i32,
+}
+
+/// A connection with what is known of its session.
+pub(crate) struct Server {
+    pub(crate) stream: TcpStream,
+    pub(crate) input: BytesMut,
+    /// Where a cancel for it goes.
+    pub(crate) target: Target,
+    /// As the tenant may see them.
+    pub(crate) parameters: Arc<Parameters>,
+    /// What is set beyond the startup packet.
+    pub(crate) settings: Arc<Settings>,
+    /// Whether the role of the startup packet has to be taken again.
+    pub(crate) rerole: bool,
+    /// The named statements that are prepared, the least recently used last.
+    pub(crate) statements: LruCache<u64, Arc<ServerStatement>>,
+    /// The unnamed statement.
+    pub(crate) unnamed: Option<Arc<Prepared>>,
+    pub(crate) opened: Instant,
+    pub(crate) used: Instant,
+    /// Its share of the cluster's connections.
+    _budget: OwnedSemaphorePermit,
+}
+
+impl Server {
+    /// A fresh session. Holds at most `statements` named statements.
+    pub(crate) fn new(
+        server: LoggedIn,
+        address: Arc<str>,
+        parameters: Parameters,
+        statements: NonZeroUsize,
+        budget: OwnedSemaphorePermit,
+    ) -> Self {
+        let LoggedIn { stream, pid, key, .. } = server;
+        let now = Instant::now();
+        Self {
+            stream,
+            input: BytesMut::new(),
+            target: Target { server: address, pid, key },
+            parameters: Arc::new(parameters),
+            settings: Arc::default(),
+            rerole: false,
+            statements: LruCache::new(statements),
+            unnamed: None,
+            opened: now,
+            used: now,
+            _budget: budget,
+        }
+    }
+
+    /// Whether the server has said nothing and has not gone away while nobody listened.
+    pub(crate) fn quiet(&self) -> bool {
+        let mut byte = [0];
+        self.input.is_empty()
+            && matches!(self.stream.try_read(&mut byte), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
+    /// Sends statements that set, and takes in what is reported of them.
+    pub(crate) async fn set(
+        &mut self,
+        statements: &str,
+        shown: impl Fn(&str, &str) -> String,
+    ) -> Result<(), ServerError> {
+        let query = frame::message(b'Q', &[statements.as_bytes(), b"\0"].concat());
+        self.stream.write_all(&query).await?;
+        let mut refused = None;
+        loop {
+            let (tag, body) = message(&mut self.stream).await?;
+            match (tag, body.first()) {
+                (b'S', _) => {
+                    let (name, value) = parameter(&body)?;
+                    let value = shown(&name, &value);
+                    Arc::make_mut(&mut self.parameters).insert(name, value);
+                }
+                (b'E', _) => refused = Some(Fields::read(&body).ok_or(ServerError::Protocol)?),
+                (b'Z', Some(b'I')) => return refused.map_or(Ok(()), |fields| Err(ServerError::Refused(fields))),
+                (b'N' | b'C', _) => {}
+                _ => return Err(ServerError::Protocol),
+            }
+        }
+    }
+
+    /// Brings the session back to what it was at login, with PostgreSQL's full list. An error means that it is not to
+    /// be used again.
+    pub(crate) async fn discard_all(&mut self) -> Result<(), ServerError> {
+        let query = frame::message(b'Q', b"DISCARD ALL\0");
+        self.stream.write_all(&query).await?;
+        let mut completed = false;
+        loop {
+            let (tag, body) = message(&mut self.stream).await?;
+            match (tag, body.first()) {
+                (b'C', _) => completed = true,
+                (b'Z', Some(b'I')) if completed => break,
+                (b'N' | b'S', _) => {}
+                _ => return Err(ServerError::Protocol),
+            }
+        }
+        self.settings = Arc::default();
+        self.statements.clear();
+        self.unnamed = None;
+        self.rerole = true;
+        Ok(())
+    }
 }
 
 /// Connects and logs in with these startup parameters.
@@ -45,30 +159,27 @@ pub(crate) async fn connect(
     parameters: &[(&str, &str)],
     password: &str,
     timeout: Duration,
-) -> Result<Server, ServerError> {
+) -> Result<LoggedIn, ServerError> {
     match tokio::time::timeout(timeout, login(address, parameters, password)).await {
         Ok(result) => result,
         Err(_) => Err(ServerError::Timeout),
     }
 }
 
-async fn login(address: &str, parameters: &[(&str, &str)], password: &str) -> Result<Server, ServerError> {
+async fn login(address: &str, parameters: &[(&str, &str)], password: &str) -> Result<LoggedIn, ServerError> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let mut out = BytesMut::new();
     frontend::startup_message(parameters.iter().copied(), &mut out)?;
     stream.write_all(&out).await?;
-    let mut server = Server { stream, parameters: Vec::new(), pid: 0, key: 0 };
+    let mut server = LoggedIn { stream, parameters: Vec::new(), pid: 0, key: 0 };
     let mut scram = None;
     loop {
         let (tag, body) = message(&mut server.stream).await?;
         match tag {
             b'R' => authenticate(&mut server.stream, &body, password, &mut scram).await?,
             b'S' => {
-                let (name, rest) = frame::c_string(&body).ok_or(ServerError::Protocol)?;
-                let (value, _) = frame::c_string(rest).ok_or(ServerError::Protocol)?;
-                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                server.parameters.push((text(name), text(value)));
+                server.parameters.push(parameter(&body)?);
             }
             b'K' => {
                 let words: [u8; 8] = body[..].try_into().map_err(|_| ServerError::Protocol)?;
@@ -82,6 +193,14 @@ async fn login(address: &str, parameters: &[(&str, &str)], password: &str) -> Re
             _ => return Err(ServerError::Protocol),
         }
     }
+}
+
+/// The body of ParameterStatus.
+fn parameter(body: &[u8]) -> Result<(String, String), ServerError> {
+    let (name, rest) = frame::c_string(body).ok_or(ServerError::Protocol)?;
+    let (value, _) = frame::c_string(rest).ok_or(ServerError::Protocol)?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok((text(name), text(value)))
 }
 
 async fn message(stream: &mut TcpStream) -> Result<(u8, Vec<u8>), ServerError> {

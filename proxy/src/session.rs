@@ -1,34 +1,57 @@
-//! A session: judges what the client says, relays the rest.
+//! A session: judges what its client says, relays the rest, holds a server connection for a transaction.
 //!
+//! - `flow`: which answers are to come, and whose they are (pure).
 //! - `upstream`: client to server: every text is judged; a denied one is replaced.
+//! - `extended`: the messages of the extended protocol, with statements under names of ours.
 //! - `downstream`: server to client: errors and notices are renamed; a replaced text's error becomes the denial.
+//! - `effects`: what completed statements did to the session.
+//! - `pump`: moves bytes both ways until the connection can be given back.
 //!
 //! A denied text is replaced by a word that is not SQL. PostgreSQL refuses it in the right place of the stream, aborts
-//! the transaction, skips to the next Sync: all as it would for a text of the client's own. The word names the denial
-//! that the client gets instead.
+//! the transaction, skips to the next Sync: all as it would for a text of the client's own.
 
 mod downstream;
+mod effects;
+mod extended;
+pub(crate) mod flow;
+mod pump;
 mod upstream;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use palisade_catalog::snapshot::Access;
+use bytes::BytesMut;
+use palisade_catalog::audit::Event;
 use palisade_wire::error::Fields;
-use parking_lot::Mutex;
+use palisade_wire::frame;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::Shared;
-use crate::startup::Entered;
+use crate::cancel;
+use crate::clients::{Client, State};
+use crate::pins::Pins;
+use crate::pool::{Held, Pool};
+use crate::server::Parameters;
+use crate::settings::{Change, Settings};
+use crate::statements::{Named, Prepared};
+use crate::stream::Stream;
+use crate::verdicts::Judged;
+use flow::Flow;
 
-/// Bytes read at once, each way.
-const READ_BYTES: usize = 16 << 10;
-/// Most denials whose answers have not come back yet.
-const OPEN_DENIALS: usize = 10_000;
+/// Bytes read at once, at first; a stream that fills them is read in larger pieces.
+const READ_BYTES: usize = 8 << 10;
+/// Bytes read at once, at most.
+const MOST_READ_BYTES: usize = 64 << 10;
+
+/// How long a client may take to read the last words.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Why a session ends.
+#[derive(Debug)]
 pub(crate) enum End {
     /// One of the two sides is gone, or said goodbye.
     Gone,
@@ -42,91 +65,248 @@ impl From<std::io::Error> for End {
     }
 }
 
-/// What both directions know.
-pub(crate) struct Dialogue {
-    /// Begins every replacement word of this session; nobody else can know it.
-    nonce: u64,
-    /// The answers to replaced texts, by word.
-    denials: Mutex<HashMap<String, Fields>>,
-    /// Whether any text was rewritten: then error positions are not the client's.
-    rewritten: AtomicBool,
+/// What is known of a client between its transactions.
+pub(crate) struct Session {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) client: Stream,
+    pub(crate) info: Arc<Client>,
+    /// What the client has said and nobody has read.
+    input: BytesMut,
+    /// The rest of a message that is not held whole.
+    rest: upstream::Rest,
+    names: HashMap<Arc<str>, Named>,
+    unnamed: Option<Arc<Prepared>>,
+    /// What the client has set.
+    settings: Arc<Settings>,
+    /// What its startup packet set.
+    base: Arc<Settings>,
+    /// What the client was told.
+    parameters: Arc<Parameters>,
 }
 
-impl Dialogue {
-    fn new() -> Self {
-        Self { nonce: rand::random(), denials: Mutex::default(), rewritten: AtomicBool::new(false) }
-    }
+/// A server connection at work for a client.
+struct Link {
+    held: Held,
+    flow: Flow,
+    pins: Pins,
+    /// The transaction's portals, by name, with the text that each runs.
+    portals: HashMap<Box<str>, Arc<Judged>>,
+    to_server: BytesMut,
+    to_client: BytesMut,
+    /// Bytes of the server's message that go to the client as they are, or to nobody.
+    pass: usize,
+    drop: usize,
+    /// Bytes to read at once.
+    read: usize,
+    /// Settings are being brought over; the client is told nothing.
+    prelude: bool,
+    /// Changes of settings whose transaction is not over.
+    changes: Vec<Change>,
+    /// An error has come since the last ReadyForQuery.
+    failed: bool,
+    /// The server has said that it closes.
+    fatal: bool,
+    /// Events that must be durable before anything else is sent.
+    events: Vec<Event>,
+    since: Instant,
+}
 
-    /// Keeps the answer to a text and gives the word to send instead.
-    fn replace(&self, answer: Fields) -> Result<String, End> {
-        let mut denials = self.denials.lock();
-        if denials.len() >= OPEN_DENIALS {
-            return Err(End::Fatal("54000", "too many refused statements in one pipeline".into()));
+impl Session {
+    /// A client that is let in. It has been told `parameters`.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        pool: Arc<Pool>,
+        client: Stream,
+        info: Arc<Client>,
+        base: Arc<Settings>,
+        parameters: Arc<Parameters>,
+    ) -> Self {
+        Self {
+            shared,
+            pool,
+            client,
+            info,
+            input: BytesMut::new(),
+            rest: upstream::Rest::Pass(0),
+            names: HashMap::new(),
+            unnamed: None,
+            settings: base.clone(),
+            base,
+            parameters,
         }
-        let word = format!("palisade_{:016x}_{}", self.nonce, rand::random::<u64>());
-        denials.insert(word.clone(), answer);
-        Ok(word)
     }
 
-    /// The answer that an error of the server stands for.
-    fn answer(&self, error: &Fields) -> Option<Fields> {
-        let (_, word) = error.get(b'M')?.split_once("at or near \"")?;
-        self.denials.lock().remove(word.strip_suffix('"')?)
+    /// Serves until one side is gone or the session is ended.
+    pub(crate) async fn run(mut self) {
+        let mut killed = Box::pin(self.info.killed());
+        let end = self.serve(killed.as_mut()).await;
+        if let End::Fatal(sqlstate, text) = end {
+            let words = Fields::new("FATAL", sqlstate, &text).message(b'E');
+            // The client may be gone, or not read.
+            let _ = tokio::time::timeout(LAST_WORDS, self.client.write_all(&words)).await;
+        }
+        let _ = tokio::time::timeout(LAST_WORDS, self.client.shutdown()).await;
     }
-}
 
-/// Relays until one side is gone, the tenant is closed, or the proxy shuts down.
-pub(crate) async fn run(
-    shared: &Shared,
-    client: TcpStream,
-    entered: Entered,
-    mut shutdown: watch::Receiver<bool>,
-) {
-    let Entered { tenant, login, namespace, names, server, address, session, .. } = entered;
-    let dialogue = Dialogue::new();
-    let (client_read, mut client_write) = client.into_split();
-    let (server_read, server_write) = server.stream.into_split();
-    let who = upstream::Who {
-        tenant_id: tenant.id.to_string(),
-        tenant: tenant.slug.to_string(),
-        login: login.name.to_string(),
-        address: address.to_string(),
-        session,
-    };
-    let end = {
-        let up = upstream::relay(shared, &dialogue, &namespace, &who, client_read, server_write);
-        let down = downstream::relay(&dialogue, &names, login.name.as_str(), server_read, &mut client_write);
-        let mut changes = shared.changed.subscribe();
-        let closed = async {
-            loop {
-                let snapshot = shared.tenants.load_full();
-                let still = snapshot.login(tenant.slug.as_str(), login.name.as_str());
-                let open = still
-                    .is_some_and(|(t, l)| t.id == tenant.id && t.access != Access::Closed && *l == login);
-                if !open || changes.changed().await.is_err() {
-                    return;
+    async fn serve(&mut self, mut killed: Pin<&mut WaitForCancellationFutureOwned>) -> End {
+        loop {
+            if let Err(end) = self.wanted(killed.as_mut()).await {
+                return end;
+            }
+            if let Err(end) = Box::pin(self.linked(killed.as_mut())).await {
+                return end;
+            }
+        }
+    }
+
+    /// Waits until the client says something that a server has to hear.
+    async fn wanted(&mut self, mut killed: Pin<&mut WaitForCancellationFutureOwned>) -> Result<(), End> {
+        loop {
+            if self.asks()? {
+                return Ok(());
+            }
+            self.listen(killed.as_mut()).await?;
+        }
+    }
+
+    /// Takes what needs no server from the input: Terminate, and what is left of a COPY that failed.
+    fn asks(&mut self) -> Result<bool, End> {
+        loop {
+            upstream::take_rest(&mut self.rest, &mut self.input, None);
+            let Some(header) = frame::header(&self.input).map_err(|e| End::Fatal("08P01", e.to_string()))? else {
+                if self.input.is_empty() {
+                    // An idle client holds no buffer.
+                    self.input = BytesMut::new();
                 }
+                return Ok(false);
+            };
+            match header.tag {
+                b'X' => return Err(End::Gone),
+                b'd' | b'c' | b'f' => {
+                    upstream::within(&self.shared, header)?;
+                    drop(self.input.split_to(frame::HEADER_BYTES));
+                    self.rest = upstream::Rest::Drop(header.body);
+                }
+                _ => return Ok(true),
+            }
+        }
+    }
+
+    /// Takes a server connection, works until it can be given back, and gives it back.
+    async fn linked(&mut self, killed: Pin<&mut WaitForCancellationFutureOwned>) -> Result<(), End> {
+        self.info.set_state(State::Waiting);
+        let held = match self.pool.take(&self.shared).await {
+            Ok(held) => held,
+            Err(error) => {
+                let fields = error.fields(&self.pool.names);
+                // The client may be gone.
+                let _ = self.client.write_all(&fields.message(b'E')).await;
+                return Err(End::Gone);
             }
         };
-        tokio::select! {
-            Err(end) = up => end,
-            Err(end) = down => end,
-            () = closed => administrator(),
-            () = crate::announced(&mut shutdown) => administrator(),
-            else => End::Gone,
+        self.info.link(held.server.target.clone());
+        self.info.set_state(State::Active);
+        let mut link = Link::new(held, self.pool.key.session_mode);
+        self.tell(&mut link);
+        let end = self.work(&mut link, killed).await;
+        self.info.set_state(State::Idle);
+        *self.info.pins.lock() = Pins::default();
+        self.info.unlink().await;
+        match end {
+            Ok(()) => {
+                self.pool.give(link.held, &self.shared);
+                Ok(())
+            }
+            Err(end) => {
+                let end = self.rest_of(&mut link, end).await;
+                self.abandon(link);
+                Err(end)
+            }
         }
-    };
-    if let End::Fatal(sqlstate, text) = end {
-        // The client may be gone.
-        let _ = client_write.write_all(&Fields::new("FATAL", sqlstate, &text).message(b'E')).await;
+    }
+
+    async fn work(&mut self, link: &mut Link, mut killed: Pin<&mut WaitForCancellationFutureOwned>) -> Result<(), End> {
+        loop {
+            let pumped = self.pump(link, killed.as_mut()).await?;
+            for event in link.events.drain(..) {
+                self.shared
+                    .audit
+                    .push(event)
+                    .await
+                    .map_err(|_| End::Fatal("58030", "the audit trail cannot be written".into()))?;
+            }
+            if pumped == pump::Pumped::Released {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whole messages that wait are sent before the last words. Within a message there is no place for any.
+    async fn rest_of(&mut self, link: &mut Link, end: End) -> End {
+        if link.pass > 0 {
+            return End::Gone;
+        }
+        let written = tokio::time::timeout(LAST_WORDS, self.client.write_all(&link.to_client)).await;
+        if matches!(written, Ok(Ok(()))) { end } else { End::Gone }
+    }
+
+    /// The session is over while it holds a server connection.
+    fn abandon(&self, link: Link) {
+        let Link { held, flow, fatal, .. } = link;
+        if flow.idle() && !fatal && held.server.input.is_empty() {
+            let (pool, shared) = (self.pool.clone(), self.shared.clone());
+            tokio::spawn(async move { pool.clean(held, &shared).await });
+        } else if !flow.settled() && !fatal {
+            // Nobody waits for the statement any more. The connection closes when the cancel has been sent.
+            tokio::spawn(async move {
+                cancel::send(&held.server.target).await;
+                drop(held);
+            });
+        }
+    }
+
+    /// A transaction is over.
+    fn count(&self, link: &mut Link) {
+        let counts = &self.pool.counts;
+        counts.transactions.fetch_add(1, Ordering::Relaxed);
+        self.shared.metrics.transactions.inc();
+        self.info.transactions.fetch_add(1, Ordering::Relaxed);
+        let micros = u64::try_from(link.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        counts.transaction_us.fetch_add(micros, Ordering::Relaxed);
+        link.since = Instant::now();
     }
 }
 
-fn administrator() -> End {
-    End::Fatal("57P01", "terminating connection due to administrator command".into())
-}
+impl Link {
+    fn new(held: Held, session_mode: bool) -> Self {
+        Self {
+            held,
+            flow: Flow::default(),
+            pins: if session_mode { Pins::SESSION } else { Pins::default() },
+            portals: HashMap::new(),
+            to_server: BytesMut::new(),
+            to_client: BytesMut::new(),
+            pass: 0,
+            drop: 0,
+            read: READ_BYTES,
+            prelude: false,
+            changes: Vec::new(),
+            failed: false,
+            fatal: false,
+            events: Vec::new(),
+            since: Instant::now(),
+        }
+    }
 
-/// Whether any text of the session was rewritten.
-fn rewritten(dialogue: &Dialogue) -> bool {
-    dialogue.rewritten.load(Ordering::Relaxed)
+    /// Nothing of the client is left in the connection, and nothing is on its way.
+    fn released(&self) -> bool {
+        self.flow.idle()
+            && self.pins.is_empty()
+            && self.to_client.is_empty()
+            && self.to_server.is_empty()
+            && self.pass == 0
+            && self.drop == 0
+            && self.held.server.input.is_empty()
+    }
 }

@@ -1,12 +1,10 @@
-//! Lets a client in: the first packets, the login, the server connection.
+//! Lets a client in: the first packets, TLS, the login.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
 
 use palisade_catalog::audit::{Class, Decision, Event, Plane};
-use palisade_catalog::names;
 use palisade_catalog::snapshot::{Access, Login, TenantEntry};
-use palisade_policies::Namespace;
 use palisade_wire::error::Fields;
 use palisade_wire::frame::{self, HEADER_BYTES, message};
 use palisade_wire::scram;
@@ -15,86 +13,178 @@ use time::OffsetDateTime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::cancel::Target;
-use crate::server::{self, Server, ServerError};
-use crate::{Shared, rename::Names};
+use crate::Shared;
+use crate::clients::{Client, Identity};
+use crate::pool::Pool;
+use crate::server::Parameters;
+use crate::session::Session;
+use crate::settings::Settings;
+use crate::stream::Stream;
+use crate::tls;
 
 /// Longest message of a client during login, in bytes.
 const LOGIN_MESSAGE_BYTES: usize = 4_096;
 
-/// A client that is let in.
-pub(crate) struct Entered {
-    pub(crate) tenant: TenantEntry,
-    pub(crate) login: Login,
-    pub(crate) namespace: Namespace,
-    pub(crate) names: Names,
-    pub(crate) server: Server,
-    pub(crate) address: SocketAddr,
-    pub(crate) session: String,
-    pub(crate) pid: i32,
+/// What a client is refused with.
+type Refusal = Fields;
+
+fn fatal(sqlstate: &str, text: &str) -> Refusal {
+    Fields::new("FATAL", sqlstate, text)
 }
 
-/// Takes a client through login. `None`: it was refused, or only came to cancel.
-pub(crate) async fn enter(shared: &Shared, stream: &mut TcpStream, address: SocketAddr) -> Option<Entered> {
-    let request = match hello(shared, stream).await {
-        Ok(request) => request?,
-        Err((sqlstate, text)) => return refuse(stream, sqlstate, &text).await,
+/// Lets a client in, or says why not. `None`: it is gone or was refused.
+pub(crate) async fn enter(shared: &Arc<Shared>, tcp: TcpStream, address: SocketAddr) -> Option<Session> {
+    let (mut stream, request) = match hello(shared, tcp).await? {
+        (stream, Ok(request)) => (stream, request),
+        (mut stream, Err(refusal)) => {
+            refuse(&mut stream, &refusal).await;
+            return None;
+        }
     };
+    match admit(shared, &mut stream, &request, address).await? {
+        Ok(Admitted { pool, info, settings, parameters }) => {
+            Some(Session::new(shared.clone(), pool, stream, info, settings, parameters))
+        }
+        Err(refusal) => {
+            refuse(&mut stream, &refusal).await;
+            None
+        }
+    }
+}
+
+/// A client that is let in.
+struct Admitted {
+    pool: Arc<Pool>,
+    info: Arc<Client>,
+    settings: Arc<Settings>,
+    parameters: Arc<Parameters>,
+}
+
+async fn admit(
+    shared: &Arc<Shared>,
+    stream: &mut Stream,
+    request: &Request,
+    address: SocketAddr,
+) -> Option<Result<Admitted, Refusal>> {
     let snapshot = shared.tenants.load_full();
     let known = snapshot.login(&request.database, &request.user).filter(|(_, login)| login.enabled);
-    if !authenticate(shared, stream, &request, known.map(|(_, login)| login)).await? {
-        let event = login_event(&request, address, Decision::Deny, known.map(|(tenant, _)| tenant));
+    if !authenticate(shared, stream, request, known.map(|(_, login)| login)).await? {
+        shared.metrics.logins.with_label_values(&["refused"]).inc();
+        let event = login_event(request, address, Decision::Deny, known.map(|(tenant, _)| tenant));
         // Without a record there is no answer.
         shared.audit.push(event).await.ok()?;
         let text = format!("password authentication failed for user \"{}\"", request.user);
-        return refuse(stream, "28P01", &text).await;
+        return Some(Err(fatal("28P01", &text)));
     }
     let (tenant, login) = known?;
     if tenant.access == Access::Closed {
         let text = format!("database \"{}\" is not currently accepting connections", tenant.slug);
-        return refuse(stream, "55000", &text).await;
+        return Some(Err(fatal("55000", &text)));
     }
-    let entered = open(shared, stream, &request, tenant, login, address).await?;
-    let mut event = login_event(&request, address, Decision::Allow, Some(tenant));
-    event.session = Some(entered.session.clone());
-    if shared.audit.push(event).await.is_err() {
-        shared.cancels.remove(entered.pid);
-        return None;
-    }
-    Some(entered)
+    let pool = shared.pools.of(shared, tenant, login);
+    let (settings, parameters) = match pool.welcome(Settings::startup(&request.settings), shared).await {
+        Ok(welcome) => welcome,
+        Err(error) => {
+            let fields = error.fields(&pool.names);
+            return Some(Err(fields.replaced(b'S', "FATAL").replaced(b'V', "FATAL")));
+        }
+    };
+    let identity = Identity {
+        tenant_id: tenant.id.to_string(),
+        tenant: tenant.slug.to_string(),
+        login: login.name.to_string(),
+        role: login.server_role.clone(),
+        generation: login.generation,
+        verifier: login.verifier.clone(),
+        address,
+        encrypted: stream.encrypted(),
+    };
+    let most = tenant.limits.max_client_connections.map_or(shared.config.tenant_client_connections, |n| n as usize);
+    let Some(info) = shared.clients.add(identity, most) else {
+        let text = format!("too many connections for database \"{}\"", tenant.slug);
+        return Some(Err(fatal("53300", &text).with(b'H', Some("The tenant's limit is max_client_connections."))));
+    };
+    let guard = Leaving { shared, info: Some(info) };
+    welcome(stream, guard.info.as_deref()?, &parameters).await?;
+    let mut event = login_event(request, address, Decision::Allow, Some(tenant));
+    event.session = guard.info.as_ref().map(|info| info.session.clone());
+    shared.audit.push(event).await.ok()?;
+    shared.metrics.logins.with_label_values(&["ok"]).inc();
+    Some(Ok(Admitted { pool, info: guard.stay()?, settings, parameters }))
 }
 
-/// The first packets, up to the startup message.
-async fn hello(shared: &Shared, stream: &mut TcpStream) -> Result<Option<Request>, (&'static str, String)> {
-    // One SSLRequest and one GSSENCRequest may come before.
-    for _ in 0..3 {
-        let Some(body) = packet(stream).await else { return Ok(None) };
-        match first(&body) {
-            Ok(First::Ssl | First::Gss) => {
-                if stream.write_all(b"N").await.is_err() {
-                    return Ok(None);
-                }
-            }
-            Ok(First::Cancel { pid, key }) => {
-                shared.cancels.cancel(pid, &key).await;
-                return Ok(None);
-            }
-            Ok(First::Startup { minor, parameters }) => {
-                let request = request(&parameters)?;
-                if minor > 0 || !request.extensions.is_empty() {
-                    negotiate(stream, &request.extensions).await;
-                }
-                return Ok(Some(request));
-            }
-            Err(error @ StartupError::Protocol(..)) => return Err(("0A000", error.to_string())),
-            Err(error) => return Err(("08P01", error.to_string())),
+/// Takes a client out again that does not get as far as its session.
+struct Leaving<'s> {
+    shared: &'s Shared,
+    info: Option<Arc<Client>>,
+}
+
+impl Leaving<'_> {
+    fn stay(mut self) -> Option<Arc<Client>> {
+        self.info.take()
+    }
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if let Some(info) = &self.info {
+            self.shared.clients.remove(info);
         }
     }
-    Err(("08P01", "invalid startup packet".into()))
+}
+
+/// What a server tells after a login.
+async fn welcome(stream: &mut Stream, info: &Client, parameters: &Parameters) -> Option<()> {
+    let mut out = message(b'R', &0i32.to_be_bytes());
+    for (name, value) in parameters {
+        out.extend(message(b'S', &[name.as_bytes(), b"\0", value.as_bytes(), b"\0"].concat()));
+    }
+    let (pid, key) = info.backend_key();
+    out.extend(message(b'K', &[pid.to_be_bytes(), key].concat()));
+    out.extend(message(b'Z', b"I"));
+    stream.write_all(&out).await.ok()?;
+    stream.flush().await.ok()
+}
+
+/// The first packets, up to the startup message. `None`: the client is gone, or wanted a cancel.
+async fn hello(shared: &Shared, tcp: TcpStream) -> Option<(Stream, Result<Request, Refusal>)> {
+    let mut stream = tls::direct(shared, tcp).await?;
+    // One SSLRequest and one GSSENCRequest may come before.
+    for _ in 0..3 {
+        let body = packet(&mut stream).await?;
+        match first(&body) {
+            Ok(First::Ssl) => stream = tls::answer(shared, stream).await?,
+            Ok(First::Gss) => stream.write_all(b"N").await.ok()?,
+            Ok(First::Cancel { pid, key }) => {
+                shared.clients.cancel(pid, &key).await;
+                return None;
+            }
+            Ok(First::Startup { minor, parameters }) => {
+                if shared.tls.as_ref().is_some_and(|tls| tls.required) && !stream.encrypted() {
+                    let refusal = fatal("28000", "the connection must be encrypted")
+                        .with(b'H', Some("Connect with sslmode=require."));
+                    return Some((stream, Err(refusal)));
+                }
+                let request = match request(&parameters) {
+                    Ok(request) => request,
+                    Err((sqlstate, text)) => return Some((stream, Err(fatal(sqlstate, &text)))),
+                };
+                if minor > 0 || !request.extensions.is_empty() {
+                    negotiate(&mut stream, &request.extensions).await;
+                }
+                return Some((stream, Ok(request)));
+            }
+            Err(error @ StartupError::Protocol(..)) => {
+                return Some((stream, Err(fatal("0A000", &error.to_string()))));
+            }
+            Err(error) => return Some((stream, Err(fatal("08P01", &error.to_string())))),
+        }
+    }
+    Some((stream, Err(fatal("08P01", "invalid startup packet"))))
 }
 
 /// Says that only protocol 3.0 is spoken, and which extensions are not known.
-async fn negotiate(stream: &mut TcpStream, extensions: &[String]) {
+async fn negotiate(stream: &mut Stream, extensions: &[String]) {
     let mut body = 0i32.to_be_bytes().to_vec();
     body.extend_from_slice(&i32::try_from(extensions.len()).unwrap_or_default().to_be_bytes());
     for extension in extensions {
@@ -106,7 +196,7 @@ async fn negotiate(stream: &mut TcpStream, extensions: &[String]) {
 }
 
 /// A packet without a type: length, then body.
-async fn packet(stream: &mut TcpStream) -> Option<Vec<u8>> {
+async fn packet(stream: &mut Stream) -> Option<Vec<u8>> {
     let length = usize::try_from(stream.read_i32().await.ok()?).ok()?;
     if !(8..=STARTUP_BYTES).contains(&length) {
         return None;
@@ -119,7 +209,7 @@ async fn packet(stream: &mut TcpStream) -> Option<Vec<u8>> {
 /// SCRAM against the login's verifier, or against one that nobody has. `None`: the client is gone.
 async fn authenticate(
     shared: &Shared,
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     request: &Request,
     login: Option<&Login>,
 ) -> Option<bool> {
@@ -142,7 +232,7 @@ async fn authenticate(
     Some(true)
 }
 
-async fn password_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
+async fn password_message(stream: &mut Stream) -> Option<Vec<u8>> {
     let mut head = [0; HEADER_BYTES];
     stream.read_exact(&mut head).await.ok()?;
     let header = frame::header(&head).ok()??;
@@ -152,84 +242,6 @@ async fn password_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut body = vec![0; header.body];
     stream.read_exact(&mut body).await.ok()?;
     Some(body)
-}
-
-/// Opens the server connection and tells the client what a server tells after a login.
-async fn open(
-    shared: &Shared,
-    stream: &mut TcpStream,
-    request: &Request,
-    tenant: &TenantEntry,
-    login: &Login,
-    address: SocketAddr,
-) -> Option<Entered> {
-    let namespace = Namespace {
-        kind: login.kind.to_string(),
-        schema: tenant.schema.clone(),
-        database: tenant.slug.to_string(),
-        shared: Vec::new(),
-    };
-    let names = Names::new(&tenant.schema, login.name.as_str(), &tenant.database, tenant.slug.as_str());
-    let server = match connect(shared, request, tenant, login, &namespace).await {
-        Ok(server) => server,
-        Err(error) => {
-            tracing::warn!(%error, tenant = %tenant.slug, "no server connection");
-            let fields = match error {
-                ServerError::Refused(mut fields) => {
-                    names.fields(&mut fields, false);
-                    fields
-                }
-                _ => Fields::new("FATAL", "08006", "the database server does not answer"),
-            };
-            // The client may be gone.
-            let _ = stream.write_all(&fields.message(b'E')).await;
-            return None;
-        }
-    };
-    let (pid, key) =
-        shared.cancels.add(Target { server: shared.config.server.clone(), pid: server.pid, key: server.key });
-    let mut out = message(b'R', &0i32.to_be_bytes());
-    for (name, value) in &server.parameters {
-        let value = if name == "session_authorization" { login.name.as_str() } else { value };
-        out.extend(message(b'S', &[name.as_bytes(), b"\0", names.logical(value).as_bytes(), b"\0"].concat()));
-    }
-    out.extend(message(b'K', &[pid.to_be_bytes(), key.to_be_bytes()].concat()));
-    out.extend(message(b'Z', b"I"));
-    if stream.write_all(&out).await.is_err() {
-        shared.cancels.remove(pid);
-        return None;
-    }
-    let (tenant, login) = (tenant.clone(), login.clone());
-    let session = uuid::Uuid::now_v7().to_string();
-    Some(Entered { tenant, login, namespace, names, server, address, session, pid })
-}
-
-/// The startup packet of a server connection: what pins the session stands in it, so that RESET and DISCARD return to
-/// it.
-async fn connect(
-    shared: &Shared,
-    request: &Request,
-    tenant: &TenantEntry,
-    login: &Login,
-    namespace: &Namespace,
-) -> Result<Server, ServerError> {
-    let path = namespace.search_path();
-    let owner = names::owner_role(&tenant.id);
-    let mut parameters: Vec<(&str, &str)> =
-        request.settings.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-    parameters.extend([
-        ("user", login.server_role.as_str()),
-        ("database", tenant.database.as_str()),
-        ("client_encoding", "UTF8"),
-        ("standard_conforming_strings", "on"),
-        ("search_path", path.as_str()),
-    ]);
-    if namespace.kind == "owner" {
-        parameters.push(("role", owner.as_str()));
-    }
-    let password = shared.master.server_password(&login.server_role, login.generation);
-    let timeout = Duration::from_millis(shared.config.server_connect_timeout_ms);
-    server::connect(&shared.config.server, &parameters, &password, timeout).await
 }
 
 fn login_event(
@@ -252,8 +264,8 @@ fn login_event(
     event
 }
 
-async fn refuse(stream: &mut TcpStream, sqlstate: &str, text: &str) -> Option<Entered> {
+async fn refuse(stream: &mut Stream, refusal: &Refusal) {
     // The client may be gone.
-    let _ = stream.write_all(&Fields::new("FATAL", sqlstate, text).message(b'E')).await;
-    None
+    let _ = stream.write_all(&refusal.message(b'E')).await;
+    let _ = stream.shutdown().await;
 }

@@ -18,19 +18,28 @@ pub(crate) struct Args {
     config: Option<PathBuf>,
 }
 
+#[derive(ClapArgs)]
+pub(crate) struct ProxyArgs {
+    #[command(flatten)]
+    common: Args,
+    /// Take the listeners over from the proxy that runs: start with this, then send SIGQUIT to the old process
+    #[arg(long)]
+    upgrade: bool,
+}
+
 pub(crate) fn control_plane(args: Args) -> Result<()> {
     logging();
     let (control, _) = sections(&config::load(args.config.as_deref(), std::env::vars())?, true, false)?;
-    serve(Planes { control, proxy: None }, || {
+    serve(Planes { control, proxy: None, upgrade: false }, || {
         tracing::info!("the control plane is ready");
         Ok(())
     })
 }
 
-pub(crate) fn proxy(args: Args) -> Result<()> {
+pub(crate) fn proxy(args: ProxyArgs) -> Result<()> {
     logging();
-    let (_, proxy) = sections(&config::load(args.config.as_deref(), std::env::vars())?, false, true)?;
-    serve(Planes { control: None, proxy }, || {
+    let (_, proxy) = sections(&config::load(args.common.config.as_deref(), std::env::vars())?, false, true)?;
+    serve(Planes { control: None, proxy, upgrade: args.upgrade }, || {
         tracing::info!("the proxy is ready");
         Ok(())
     })

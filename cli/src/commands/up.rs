@@ -45,6 +45,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     ports::check(&[
         ("the API", control.listen, "PALISADE__CONTROL_PLANE__LISTEN"),
         ("the proxy", proxy.listen, "PALISADE__PROXY__LISTEN"),
+        ("the metrics", proxy.metrics_listen, "PALISADE__PROXY__METRICS_LISTEN"),
     ])?;
     let server = Server::open(&layout, args.database_url.as_deref())?;
     control.database_url.clone_from(&server.url);
@@ -74,7 +75,7 @@ fn serve(
     started: Instant,
 ) -> Result<()> {
     let listen = proxy.listen;
-    plane::serve(Planes { control: Some(settings.clone()), proxy: Some(proxy) }, || {
+    plane::serve(Planes { control: Some(settings.clone()), proxy: Some(proxy), upgrade: false }, || {
         let token = token::sign(
             &layout.jwt_private(),
             "dev-admin",

@@ -1,105 +1,244 @@
 //! Server to client: errors and notices are renamed; a replaced text's error becomes the denial.
 
-use bytes::BytesMut;
-use palisade_wire::error::Fields;
-use palisade_wire::frame::{self, HEADER_BYTES, message};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use std::sync::Arc;
 
-use crate::rename::Names;
-use crate::session::{Dialogue, End, READ_BYTES, rewritten};
+use bytes::{Buf, BytesMut};
+use palisade_wire::error::Fields;
+use palisade_wire::frame::{self, HEADER_BYTES, Header};
+
+use super::flow::{Failure, Status, Step};
+use super::upstream::put;
+use super::{End, Link, Session};
+use crate::verdicts::{Judged, Outcome};
 
 /// Longest message of the server that is held whole (errors, notices, notifications), in bytes.
 const HELD_BYTES: usize = 4 << 20;
 
-/// Relays until the server is gone.
-pub(super) async fn relay(
-    dialogue: &Dialogue,
-    names: &Names,
-    login: &str,
-    mut server: OwnedReadHalf,
-    client: &mut OwnedWriteHalf,
-) -> Result<(), End> {
-    let mut input = BytesMut::new();
-    let mut output = Vec::new();
-    let mut pass = 0;
-    loop {
-        input.reserve(READ_BYTES);
-        if server.read_buf(&mut input).await? == 0 {
-            // The server has said why, or it is gone without a word.
-            return Err(End::Gone);
-        }
+impl Session {
+    /// Reads what the server has said as far as it goes.
+    pub(super) fn downstream(&mut self, link: &mut Link) -> Result<(), End> {
+        let mut input = std::mem::take(&mut link.held.server.input);
+        let result = self.answers(link, &mut input);
+        link.held.server.input = input;
+        result
+    }
+
+    /// Messages that go on unchanged are copied in runs: `at` is where the run that is being read ends.
+    fn answers(&mut self, link: &mut Link, input: &mut BytesMut) -> Result<(), End> {
+        let mut at = 0;
         loop {
-            let here = pass.min(input.len());
-            output.extend_from_slice(&input.split_to(here));
-            pass -= here;
-            if input.is_empty() {
-                break;
+            let here = link.pass.min(input.len() - at);
+            link.pass -= here;
+            at += here;
+            if link.drop > 0 {
+                flush(link, input, &mut at);
+                let here = link.drop.min(input.len());
+                input.advance(here);
+                link.drop -= here;
             }
-            let Some(header) = frame::header(&input).map_err(|_| broken())? else { break };
-            if !matches!(header.tag, b'E' | b'N' | b'S' | b'A') {
-                pass = HEADER_BYTES + header.body;
+            if link.pass == 0 && link.flow.has_due() {
+                // It stands behind the message that was just read.
+                flush(link, input, &mut at);
+                self.due(link);
+            }
+            let Some(header) = frame::header(&input[at..]).map_err(|_| broken())? else { break };
+            let whole = HEADER_BYTES + header.body;
+            if !matches!(header.tag, b'E' | b'N' | b'S' | b'A' | b'C' | b'Z') {
+                let step = link.flow.answer(header.tag, 0).map_err(|_| broken())?;
+                if step.hide {
+                    link.drop = whole;
+                } else {
+                    link.pass = whole;
+                }
                 continue;
             }
             if header.body > HELD_BYTES {
                 return Err(broken());
             }
-            if input.len() < HEADER_BYTES + header.body {
+            if input.len() - at < whole {
                 break;
             }
-            let whole = input.split_to(HEADER_BYTES + header.body);
-            output.extend(changed(dialogue, names, login, header.tag, &whole[HEADER_BYTES..])?);
+            if self.held(link, header, &input[at + HEADER_BYTES..at + whole])? {
+                at += whole;
+            } else {
+                // It is changed, or is not for the client.
+                flush(link, input, &mut at);
+                let message = input.split_to(whole);
+                self.changed(link, header, &message[HEADER_BYTES..])?;
+            }
         }
-        if !output.is_empty() {
-            client.write_all(&output).await?;
-            output.clear();
+        flush(link, input, &mut at);
+        Ok(())
+    }
+
+    /// Answers of ours that are due.
+    pub(super) fn due(&mut self, link: &mut Link) {
+        while let Some(tag) = link.flow.due() {
+            put(&mut link.to_client, tag, &[]);
         }
     }
+
+    /// CommandComplete and ReadyForQuery; says whether the message goes on as it is.
+    fn held(
+        &mut self,
+        link: &mut Link,
+        header: Header,
+        body: &[u8],
+    ) -> Result<bool, End> {
+        if !matches!(header.tag, b'C' | b'Z') {
+            return Ok(false);
+        }
+        let first = body.first().copied().unwrap_or_default();
+        let Step { hide, completed, ready } = link.flow.answer(header.tag, first).map_err(|_| broken())?;
+        if let Some((judged, statement)) = completed {
+            self.completed(link, &judged, statement, body);
+        }
+        if ready {
+            self.ready(link);
+        }
+        Ok(!hide)
+    }
+
+    /// ReadyForQuery.
+    fn ready(&mut self, link: &mut Link) {
+        if std::mem::take(&mut link.prelude) {
+            self.tell(link);
+        } else if link.flow.status() == Status::Idle {
+            self.settle(link);
+            self.count(link);
+            link.portals.clear();
+        }
+    }
+
+    /// Tells the client what it does not know yet of the connection's parameters.
+    pub(super) fn tell(&mut self, link: &mut Link) {
+        let server = &link.held.server;
+        if Arc::ptr_eq(&server.parameters, &self.parameters) || !Arc::ptr_eq(&server.settings, &self.settings) {
+            return;
+        }
+        for (name, value) in server.parameters.iter() {
+            if self.parameters.get(name) != Some(value) {
+                put(&mut link.to_client, b'S', &[name.as_bytes(), b"\0", value.as_bytes(), b"\0"]);
+            }
+        }
+        self.parameters = server.parameters.clone();
+    }
+
+    /// A message that the client does not see as it is.
+    fn changed(&mut self, link: &mut Link, header: Header, body: &[u8]) -> Result<(), End> {
+        match header.tag {
+            b'S' => self.parameter(link, body),
+            b'A' => self.notification(link, body),
+            b'N' => {
+                let mut fields = Fields::read(body).ok_or_else(broken)?;
+                if !link.prelude {
+                    self.pool.names.fields(&mut fields, |_| None);
+                    link.to_client.extend_from_slice(&fields.message(b'N'));
+                }
+                Ok(())
+            }
+            b'E' => self.error(link, body),
+            // A hidden CommandComplete or ReadyForQuery.
+            _ => Ok(()),
+        }
+    }
+
+    fn error(&mut self, link: &mut Link, body: &[u8]) -> Result<(), End> {
+        let mut fields = Fields::read(body).ok_or_else(broken)?;
+        if link.prelude {
+            // What was accepted on another connection is refused on this one: it cannot serve this client.
+            link.fatal = true;
+            tracing::warn!(sqlstate = fields.get(b'C'), "settings of a session could not be brought over");
+            return Err(End::Fatal("08006", "the session could not be continued on another connection".into()));
+        }
+        let severity = fields.get(b'V').unwrap_or_default();
+        if matches!(severity, "FATAL" | "PANIC") {
+            link.fatal = true;
+        }
+        let Failure { quiet, judged, undone } = link.flow.error();
+        for parse in undone {
+            if let Some(name) = parse.name {
+                self.names.remove(&name);
+            }
+            if let Some(statement) = parse.statement {
+                link.held.server.statements.pop(&statement);
+            }
+            if parse.unnamed {
+                link.held.server.unnamed = None;
+                self.unnamed = self.unnamed.take().filter(|_| parse.quiet);
+            }
+        }
+        if quiet {
+            return Ok(());
+        }
+        link.failed = true;
+        let sqlstate = fields.get(b'C').unwrap_or_default().to_owned();
+        self.shared.metrics.error(&sqlstate);
+        if sqlstate == "0A000" && fields.get(b'R') == Some("RevalidateCachedQuery") {
+            // Somebody else has changed definitions: what is prepared from now on gets a new plan.
+            self.pool.definitions.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+        }
+        if let Some(answer) = judged.as_deref().and_then(Judged::answer)
+            && sqlstate == "42601"
+        {
+            link.to_client.extend_from_slice(&answer.message(b'E'));
+            return Ok(());
+        }
+        self.pool.names.fields(&mut fields, |place| match judged.as_deref() {
+            Some(judged) if matches!(judged.outcome, Outcome::Permit { .. }) => Some(judged.position(place)),
+            _ => None,
+        });
+        link.to_client.extend_from_slice(&fields.message(b'E'));
+        Ok(())
+    }
+
+    /// A setting that changes how text is read must not move: the session ends where code moved it unseen.
+    fn parameter(&mut self, link: &mut Link, body: &[u8]) -> Result<(), End> {
+        let (name, rest) = frame::c_string(body).ok_or_else(broken)?;
+        let (value, _) = frame::c_string(rest).ok_or_else(broken)?;
+        let moved = match name {
+            b"client_encoding" => value != b"UTF8",
+            b"standard_conforming_strings" => value != b"on",
+            _ => false,
+        };
+        if moved {
+            link.fatal = true;
+            return Err(End::Fatal(
+                "42501",
+                "a setting that changes how statements are read was changed".into(),
+            ));
+        }
+        let name = String::from_utf8_lossy(name).into_owned();
+        let value = self.pool.shown(&name, &String::from_utf8_lossy(value));
+        let server = &mut link.held.server;
+        let known = !link.prelude && Arc::ptr_eq(&server.parameters, &self.parameters);
+        if !link.prelude {
+            put(&mut link.to_client, b'S', &[name.as_bytes(), b"\0", value.as_bytes(), b"\0"]);
+        }
+        Arc::make_mut(&mut server.parameters).insert(name, value);
+        if known {
+            self.parameters = server.parameters.clone();
+        }
+        Ok(())
+    }
+
+    /// A notification under the channel's own name.
+    fn notification(&mut self, link: &mut Link, body: &[u8]) -> Result<(), End> {
+        let (pid, rest) = body.split_first_chunk::<4>().ok_or_else(broken)?;
+        let (channel, payload) = frame::c_string(rest).ok_or_else(broken)?;
+        let channel = self.pool.names.logical(&String::from_utf8_lossy(channel));
+        put(&mut link.to_client, b'A', &[&pid[..], channel.as_bytes(), b"\0", payload]);
+        Ok(())
+    }
+}
+
+/// Copies the run that was read to the client, in one piece.
+fn flush(link: &mut Link, input: &mut BytesMut, at: &mut usize) {
+    link.to_client.extend_from_slice(&input[..*at]);
+    input.advance(*at);
+    *at = 0;
 }
 
 fn broken() -> End {
     End::Fatal("08P01", "the server's answer is not understood".into())
-}
-
-/// A message as the client may see it.
-fn changed(dialogue: &Dialogue, names: &Names, login: &str, tag: u8, body: &[u8]) -> Result<Vec<u8>, End> {
-    match tag {
-        b'S' => parameter(names, login, body),
-        b'A' => notification(names, body),
-        _ => {
-            let mut fields = Fields::read(body).ok_or_else(broken)?;
-            if let Some(answer) = dialogue.answer(&fields) {
-                return Ok(answer.message(b'E'));
-            }
-            names.fields(&mut fields, rewritten(dialogue));
-            Ok(fields.message(tag))
-        }
-    }
-}
-
-/// A setting that changes how text is read must not move: the session ends where code moved it unseen.
-fn parameter(names: &Names, login: &str, body: &[u8]) -> Result<Vec<u8>, End> {
-    let (name, rest) = frame::c_string(body).ok_or_else(broken)?;
-    let (value, _) = frame::c_string(rest).ok_or_else(broken)?;
-    let moved = match name {
-        b"client_encoding" => value != b"UTF8",
-        b"standard_conforming_strings" => value != b"on",
-        _ => false,
-    };
-    if moved {
-        return Err(End::Fatal("42501", "a setting that changes how statements are read was changed".into()));
-    }
-    let value = match name {
-        b"session_authorization" => login.to_owned(),
-        _ => names.logical(&String::from_utf8_lossy(value)),
-    };
-    Ok(message(b'S', &[name, b"\0", value.as_bytes(), b"\0"].concat()))
-}
-
-/// A notification under the channel's own name.
-fn notification(names: &Names, body: &[u8]) -> Result<Vec<u8>, End> {
-    let (pid, rest) = body.split_first_chunk::<4>().ok_or_else(broken)?;
-    let (channel, payload) = frame::c_string(rest).ok_or_else(broken)?;
-    let channel = names.logical(&String::from_utf8_lossy(channel));
-    Ok(message(b'A', &[&pid[..], channel.as_bytes(), b"\0", payload].concat()))
 }

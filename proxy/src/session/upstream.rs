@@ -1,243 +1,363 @@
 //! Client to server: every text is judged; a denied one is replaced.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use palisade_catalog::audit::{Class, Decision, Event, Plane};
-use palisade_policies::effect::Kind;
-use palisade_policies::{Denial, Namespace, Permit, Reason, Verdict, read};
+use palisade_policies::{Effect, Reason};
 use palisade_wire::error::Fields;
-use palisade_wire::frame::{self, HEADER_BYTES, Header, message};
+use palisade_wire::frame::{self, HEADER_BYTES, Header};
 use time::OffsetDateTime;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
+use super::flow::{Op, Parse};
+use super::{End, Link, Session};
+use crate::pins::Pins;
+use crate::statements::Named;
+use crate::verdicts::{Judged, Outcome, unreadable};
 use crate::Shared;
-use crate::session::{Dialogue, End, READ_BYTES};
 
 /// What a Parse message holds besides its text, in bytes: a name and the types of 65,535 parameters.
 const PARSE_EXTRA_BYTES: usize = 300_000;
-
-/// Who speaks, for the audit trail.
-pub(super) struct Who {
-    pub(super) tenant_id: String,
-    pub(super) tenant: String,
-    pub(super) login: String,
-    pub(super) address: String,
-    pub(super) session: String,
-}
+/// Longest message of those that are held whole and hold no text, in bytes.
+const SHORT_BYTES: usize = 64 << 10;
+/// Most answers that a client may have outstanding.
+const PIPELINE: usize = 100_000;
+/// What is sent for a text that is denied: no SQL begins so.
+pub(super) const DENIED: &str = "palisade_denied";
 
 /// The rest of a message that is not held whole.
-enum Rest {
+#[derive(Debug)]
+pub(super) enum Rest {
     /// Goes on to the server.
     Pass(usize),
-    /// Is dropped: the message was replaced.
+    /// Is dropped.
     Drop(usize),
 }
 
-/// Relays until the client is gone.
-pub(super) async fn relay(
-    shared: &Shared,
-    dialogue: &Dialogue,
-    namespace: &Namespace,
-    who: &Who,
-    mut client: OwnedReadHalf,
-    mut server: OwnedWriteHalf,
-) -> Result<(), End> {
-    let mut input = BytesMut::new();
-    let mut output = Vec::new();
-    let mut rest = Rest::Pass(0);
-    loop {
-        input.reserve(READ_BYTES);
-        if client.read_buf(&mut input).await? == 0 {
-            return Err(End::Gone);
+/// Moves on with a message that is not held whole.
+pub(super) fn take_rest(rest: &mut Rest, input: &mut BytesMut, output: Option<&mut BytesMut>) {
+    match (rest, output) {
+        (Rest::Pass(left), Some(output)) => {
+            let here = (*left).min(input.len());
+            output.extend_from_slice(&input[..here]);
+            input.advance(here);
+            *left -= here;
         }
-        loop {
-            take_rest(&mut rest, &mut input, &mut output);
-            if input.is_empty() {
-                break;
-            }
-            let Some(header) = frame::header(&input).map_err(|e| End::Fatal("08P01", e.to_string()))? else {
-                break;
-            };
-            match plan(shared, header)? {
-                Plan::Stream => {
-                    output.extend_from_slice(&input.split_to(HEADER_BYTES));
-                    rest = Rest::Pass(header.body);
-                }
-                Plan::Refuse(answer) => {
-                    let word = dialogue.replace(answer)?;
-                    output.extend(replacement(header.tag, b"\0", &word));
-                    drop(input.split_to(HEADER_BYTES));
-                    rest = Rest::Drop(header.body);
-                }
-                Plan::Judge if input.len() < HEADER_BYTES + header.body => break,
-                Plan::Judge => {
-                    let whole = input.split_to(HEADER_BYTES + header.body);
-                    let judged =
-                        judge(shared, dialogue, namespace, who, header.tag, &whole[HEADER_BYTES..]).await?;
-                    match judged {
-                        Some(instead) => output.extend(instead),
-                        None => output.extend_from_slice(&whole),
-                    }
-                }
-            }
-        }
-        if !output.is_empty() {
-            server.write_all(&output).await?;
-            output.clear();
+        (Rest::Pass(left) | Rest::Drop(left), _) => {
+            let here = (*left).min(input.len());
+            input.advance(here);
+            *left -= here;
         }
     }
 }
 
-fn take_rest(rest: &mut Rest, input: &mut BytesMut, output: &mut Vec<u8>) {
-    let (left, pass) = match rest {
-        Rest::Pass(left) => (left, true),
-        Rest::Drop(left) => (left, false),
-    };
-    let here = (*left).min(input.len());
-    let bytes = input.split_to(here);
-    *left -= here;
-    if pass {
-        output.extend_from_slice(&bytes);
-    }
-}
-
-/// What is done with a message, by its header alone.
-enum Plan {
-    Stream,
-    Judge,
-    Refuse(Fields),
-}
-
-fn plan(shared: &Shared, header: Header) -> Result<Plan, End> {
+/// A message that is too long for anything ends the session.
+pub(super) fn within(shared: &Shared, header: Header) -> Result<(), End> {
     let limit = shared.config.max_message_bytes;
     if header.body > limit {
         return Err(End::Fatal("08P01", format!("message of {} bytes is longer than {limit}", header.body)));
     }
-    match header.tag {
-        b'Q' | b'P' if header.body > shared.config.max_statement_bytes + PARSE_EXTRA_BYTES => {
-            let text = format!("the statement is longer than {} bytes", shared.config.max_statement_bytes);
-            Ok(Plan::Refuse(Fields::new("ERROR", "54000", &text)))
-        }
-        b'Q' | b'P' => Ok(Plan::Judge),
-        b'B' | b'E' | b'D' | b'C' | b'S' | b'H' | b'X' | b'd' | b'c' | b'f' => Ok(Plan::Stream),
-        b'F' => Ok(Plan::Refuse(Fields::new(
-            "ERROR",
-            "0A000",
-            "the function call protocol is not supported through the proxy",
-        ))),
-        tag => Err(End::Fatal("08P01", format!("invalid frontend message type {tag}"))),
-    }
+    Ok(())
 }
 
-/// The message that stands for a denied one. A function call is answered like a query: error, then ready.
-fn replacement(tag: u8, statement: &[u8], word: &str) -> Vec<u8> {
-    match tag {
-        b'P' => message(b'P', &[statement, word.as_bytes(), b"\0\0\0"].concat()),
-        _ => message(b'Q', &[word.as_bytes(), b"\0"].concat()),
-    }
+pub(super) fn malformed() -> End {
+    End::Fatal("08P01", "invalid message format".into())
 }
 
-/// Judges a Query or Parse. The message to send instead, where it is another.
-async fn judge(
-    shared: &Shared,
-    dialogue: &Dialogue,
-    namespace: &Namespace,
-    who: &Who,
-    tag: u8,
-    body: &[u8],
-) -> Result<Option<Vec<u8>>, End> {
-    let malformed = || End::Fatal("08P01", "invalid message format".into());
-    let (statement, rest) =
-        if tag == b'P' { frame::c_string(body).ok_or_else(malformed)? } else { (&b""[..], body) };
-    let (text, types) = frame::c_string(rest).ok_or_else(malformed)?;
-    if tag == b'Q' && !types.is_empty() {
-        return Err(malformed());
-    }
-    let verdict = match std::str::from_utf8(text) {
-        Ok(text) => verdict(shared, namespace, text),
-        Err(_) => {
-            let error = read::read_bytes(text, &shared.limits).err();
-            let denial = error.map(Denial::from_read_error).ok_or_else(malformed)?;
-            Verdict::Deny(Box::new(denial))
+impl Session {
+    /// Reads what the client has said as far as it goes.
+    pub(super) fn upstream(&mut self, link: &mut Link) -> Result<(), End> {
+        let mut input = std::mem::take(&mut self.input);
+        let result = self.messages(link, &mut input);
+        self.input = input;
+        if link.pass == 0 && link.drop == 0 {
+            self.due(link);
         }
-    };
-    match verdict {
-        Verdict::Permit(permit) => {
-            record(shared, namespace, who, text, &permit).await?;
-            let Some(rewritten) = permit.rewritten else { return Ok(None) };
-            dialogue.rewritten.store(true, Ordering::Relaxed);
-            let body = match tag {
-                b'P' => [statement, b"\0", rewritten.as_bytes(), b"\0", types].concat(),
-                _ => [rewritten.as_bytes(), b"\0"].concat(),
+        result
+    }
+
+    fn messages(&mut self, link: &mut Link, input: &mut BytesMut) -> Result<(), End> {
+        // Nothing more is read before events are durable.
+        while link.events.is_empty() {
+            take_rest(&mut self.rest, input, Some(&mut link.to_server));
+            let Some(header) = frame::header(input).map_err(|e| End::Fatal("08P01", e.to_string()))? else {
+                return Ok(());
             };
-            Ok(Some(message(tag, &body)))
+            within(&self.shared, header)?;
+            if link.flow.len() > PIPELINE {
+                return Err(End::Fatal("54000", format!("more than {PIPELINE} messages in one pipeline")));
+            }
+            let needed = match self.held_bytes(header) {
+                Some(needed) => needed,
+                None => {
+                    self.too_long(link, header);
+                    input.advance(HEADER_BYTES);
+                    self.rest = Rest::Drop(header.body);
+                    continue;
+                }
+            };
+            // A Bind is held as far as its names go.
+            if header.tag == b'B' && input.len() < HEADER_BYTES + header.body {
+                match self.bind_names(&input[HEADER_BYTES..])? {
+                    Some(_) => {}
+                    None => return Ok(()),
+                }
+            } else if input.len() < HEADER_BYTES + needed {
+                return Ok(());
+            }
+            self.message(link, header, input)?;
         }
-        Verdict::Deny(denial) => {
-            record_denial(shared, namespace, who, text, &denial).await?;
-            let word = dialogue.replace(answer(&denial))?;
-            Ok(Some(replacement(tag, &[statement, b"\0"].concat(), &word)))
+        Ok(())
+    }
+
+    /// How much of a message's body is held before it is looked at; `None` where that is too much.
+    fn held_bytes(&self, header: Header) -> Option<usize> {
+        let most = match header.tag {
+            b'Q' | b'P' => self.shared.config.max_statement_bytes + PARSE_EXTRA_BYTES,
+            b'B' | b'd' => return Some(0),
+            _ => SHORT_BYTES,
+        };
+        (header.body <= most).then_some(header.body)
+    }
+
+    fn too_long(&mut self, link: &mut Link, header: Header) {
+        if header.tag != b'f' {
+            let text = format!("the statement is longer than {} bytes", self.shared.config.max_statement_bytes);
+            self.refuse(link, header.tag, Fields::new("ERROR", "54000", &text));
         }
     }
-}
 
-fn verdict(shared: &Shared, namespace: &Namespace, text: &str) -> Verdict {
-    match read::read(text, &shared.limits) {
-        Ok(reading) => shared.judge.judge(text, &reading, namespace, &shared.limits),
-        Err(error) => Verdict::Deny(Box::new(Denial::from_read_error(error))),
+    fn message(&mut self, link: &mut Link, header: Header, input: &mut BytesMut) -> Result<(), End> {
+        let whole = HEADER_BYTES + header.body;
+        // What the server skips is not sent at all, except for what ends the skipping.
+        if link.flow.skips() && matches!(header.tag, b'Q' | b'P' | b'B' | b'D' | b'E' | b'C' | b'F') {
+            input.advance(HEADER_BYTES);
+            self.rest = Rest::Drop(header.body);
+            return Ok(());
+        }
+        if matches!(header.tag, b'Q' | b'P' | b'B' | b'D' | b'E' | b'C' | b'F' | b'S') {
+            self.prelude(link);
+        }
+        match header.tag {
+            b'B' => return self.bind(link, header, input),
+            b'd' => {
+                link.to_server.extend_from_slice(&input[..HEADER_BYTES]);
+                input.advance(HEADER_BYTES);
+                self.rest = Rest::Pass(header.body);
+                return Ok(());
+            }
+            _ => {}
+        }
+        let message = input.split_to(whole);
+        let body = &message[HEADER_BYTES..];
+        match header.tag {
+            b'Q' => self.query(link, body, &message)?,
+            b'P' => self.parse(link, body, &message)?,
+            b'D' => self.describe(link, body)?,
+            b'E' => self.execute(link, body, &message)?,
+            b'C' => self.close(link, body, &message)?,
+            b'S' => {
+                link.flow.sync();
+                link.to_server.extend_from_slice(&message);
+            }
+            b'H' => link.to_server.extend_from_slice(&message),
+            b'c' | b'f' => {
+                link.flow.copy_end();
+                link.to_server.extend_from_slice(&message);
+            }
+            b'X' => return Err(End::Gone),
+            b'F' => self.refuse(
+                link,
+                b'F',
+                Fields::new("ERROR", "0A000", "the function call protocol is not supported through the proxy"),
+            ),
+            tag => return Err(End::Fatal("08P01", format!("invalid frontend message type {tag}"))),
+        }
+        Ok(())
+    }
+
+    /// Brings the connection's settings to what the client has set, before its next transaction.
+    fn prelude(&mut self, link: &mut Link) {
+        let server = &mut link.held.server;
+        if !link.flow.idle() || link.pins.has(Pins::SETTING) {
+            return;
+        }
+        if !server.rerole && Arc::ptr_eq(&server.settings, &self.settings) {
+            return;
+        }
+        let mut statements = server.settings.difference(&self.settings);
+        if std::mem::take(&mut server.rerole)
+            && let Some(owner) = self.pool.owner_role()
+        {
+            statements.insert(0, format!("SET ROLE \"{owner}\""));
+        }
+        server.settings = self.settings.clone();
+        if statements.is_empty() {
+            return self.tell(link);
+        }
+        send_text(link, b'Q', &statements.join(";"), b"");
+        link.flow.push(Op::Query { judged: None, at: 0, quiet: true });
+        link.prelude = true;
+    }
+
+    /// Sends a text that PostgreSQL refuses, in the place of a message of this type; the client gets `answer`.
+    pub(super) fn refuse(&mut self, link: &mut Link, tag: u8, answer: Fields) {
+        let judged = Arc::new(Judged::refusal(self.shared.judge.epoch(), answer));
+        self.replace(link, tag, judged);
+    }
+
+    pub(super) fn replace(&mut self, link: &mut Link, tag: u8, judged: Arc<Judged>) {
+        if matches!(tag, b'Q' | b'F') {
+            send_text(link, b'Q', DENIED, b"");
+            link.flow.push(Op::Query { judged: Some(judged), at: 0, quiet: false });
+        } else {
+            // Under a name: a failed Parse leaves the unnamed statement alone.
+            send_parse(link, DENIED, DENIED, b"\0\0");
+            let parse = Parse { quiet: false, judged: Some(judged), name: None, statement: None, unnamed: false };
+            link.flow.push(Op::Parse(parse));
+        }
+    }
+
+    fn query(&mut self, link: &mut Link, body: &[u8], message: &[u8]) -> Result<(), End> {
+        let (text, rest) = frame::c_string(body).ok_or_else(malformed)?;
+        if !rest.is_empty() {
+            return Err(malformed());
+        }
+        self.pool.counts.queries.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.shared.metrics.queries.inc();
+        // PostgreSQL drops the unnamed statement at every simple query.
+        self.unnamed = None;
+        link.held.server.unnamed = None;
+        let judged = self.judge(text)?;
+        self.record(link, &judged);
+        let Outcome::Permit { permit, pins, effects, .. } = &judged.outcome else {
+            self.replace(link, b'Q', judged);
+            return Ok(());
+        };
+        if *effects {
+            for statement in &permit.statements {
+                for effect in &statement.effects {
+                    self.adopt(link, effect, true);
+                }
+            }
+            self.pin(link, *pins);
+        }
+        match permit.rewritten.as_deref() {
+            Some(text) => send_text(link, b'Q', text, b""),
+            None => link.to_server.extend_from_slice(message),
+        }
+        link.flow.push(Op::Query { judged: Some(judged), at: 0, quiet: false });
+        Ok(())
+    }
+
+    /// SQL that speaks of a statement that the client prepared by the protocol: it is prepared under the client's own
+    /// name too, so that PostgreSQL finds it.
+    pub(super) fn adopt(&mut self, link: &mut Link, effect: &Effect, simple: bool) {
+        let name = match effect {
+            Effect::Execute { name } => name,
+            Effect::Deallocate { name: Some(name) } => name,
+            _ => return,
+        };
+        let Some(Named::Protocol(prepared)) = self.names.get(name.as_str()) else { return };
+        let Some(sent) = prepared.judged.sent() else { return };
+        send_parse(link, name, sent, &prepared.types);
+        let parse = Parse { quiet: true, judged: None, name: None, statement: None, unnamed: false };
+        link.flow.push(Op::Parse(parse));
+        if simple {
+            link.to_server.extend_from_slice(b"S\0\0\0\x04");
+            link.flow.push(Op::Sync { quiet: true });
+        }
+        if matches!(effect, Effect::Execute { .. }) {
+            self.names.insert(name.as_str().into(), Named::Sql);
+            self.pin(link, Pins::PREPARE);
+        }
+    }
+
+    /// The connection stays with this client from now on.
+    pub(super) fn pin(&mut self, link: &mut Link, pins: Pins) {
+        if link.pins.add(pins) {
+            for name in pins.names() {
+                self.shared.metrics.pins.with_label_values(&[name]).inc();
+            }
+            *self.info.pins.lock() = link.pins;
+        }
+    }
+
+    /// The verdict on a text of the client.
+    pub(super) fn judge(&mut self, text: &[u8]) -> Result<Arc<Judged>, End> {
+        let Shared { judge, limits, metrics, .. } = &*self.shared;
+        let Ok(text) = std::str::from_utf8(text) else {
+            return unreadable(judge, limits, text).map(Arc::new).ok_or_else(malformed);
+        };
+        let (judged, known) = self.pool.verdicts.judge(judge, limits, &self.pool.namespace, text);
+        if known {
+            metrics.verdict_hits.inc();
+        } else {
+            metrics.verdict_misses.inc();
+        }
+        Ok(judged)
+    }
+
+    /// A denial is durable before the client sees it; a definition that was permitted is on record too. What only the
+    /// grammar refuses is the client's own mistake.
+    pub(super) fn record(&mut self, link: &mut Link, judged: &Judged) {
+        match &judged.outcome {
+            Outcome::Permit { ddl: Some(verb), .. } => {
+                let mut event = self.event(&judged.text, Class::B);
+                event.verb = Some((*verb).to_owned());
+                link.events.push(event);
+            }
+            Outcome::Permit { .. } => {}
+            Outcome::Deny { denial, .. } => {
+                self.shared.metrics.denials.with_label_values(&[denial.reason.code()]).inc();
+                if denial.reason == Reason::SyntaxError {
+                    return;
+                }
+                let mut event = self.event(&judged.text, Class::A);
+                event.decision = Decision::Deny;
+                event.result = "denied".into();
+                event.verb = Some(denial.verb.to_owned());
+                event.object.clone_from(&denial.object);
+                event.reason = Some(denial.reason.code().to_owned());
+                event.rule.clone_from(&denial.rule);
+                event.sqlstate = Some(denial.sqlstate.to_owned());
+                link.events.push(event);
+            }
+            Outcome::Refuse { .. } => {}
+        }
+    }
+
+    fn event(&self, text: &str, class: Class) -> Event {
+        let mut event = Event::new(OffsetDateTime::now_utc(), class, Plane::Data, "statement", &self.info.login);
+        event.tenant_id = Some(self.info.tenant_id.clone());
+        event.tenant = Some(self.info.tenant.clone());
+        event.client_addr = Some(self.info.address.to_string());
+        event.session = Some(self.info.session.clone());
+        event.role_kind = Some(self.pool.namespace.kind.clone());
+        event.epoch = Some(self.shared.judge.epoch());
+        event.shape = palisade_policies::shape(text);
+        event
     }
 }
 
-fn answer(denial: &Denial) -> Fields {
-    Fields::new("ERROR", denial.sqlstate, &denial.message)
-        .with(b'D', denial.detail.as_deref())
-        .with(b'H', denial.hint.as_deref())
-        .with(b'P', denial.position.map(|p| p.to_string()).as_deref())
+/// Puts a message that begins with a text into what is sent.
+pub(super) fn send_text(link: &mut Link, tag: u8, text: &str, rest: &[u8]) {
+    put(&mut link.to_server, tag, &[text.as_bytes(), b"\0", rest]);
 }
 
-fn event(shared: &Shared, namespace: &Namespace, who: &Who, text: &[u8], class: Class) -> Event {
-    let mut event = Event::new(OffsetDateTime::now_utc(), class, Plane::Data, "statement", &who.login);
-    event.tenant_id = Some(who.tenant_id.clone());
-    event.tenant = Some(who.tenant.clone());
-    event.client_addr = Some(who.address.clone());
-    event.session = Some(who.session.clone());
-    event.role_kind = Some(namespace.kind.clone());
-    event.epoch = Some(shared.judge.epoch());
-    event.shape = std::str::from_utf8(text).ok().and_then(palisade_policies::shape);
-    event
+/// Puts a Parse message into what is sent. `types`: count and OIDs.
+pub(super) fn send_parse(link: &mut Link, name: &str, text: &str, types: &[u8]) {
+    put(&mut link.to_server, b'P', &[name.as_bytes(), b"\0", text.as_bytes(), b"\0", types]);
 }
 
-/// A definition that was permitted is on record too.
-async fn record(shared: &Shared, ns: &Namespace, who: &Who, text: &[u8], permit: &Permit) -> Result<(), End> {
-    let Some(ddl) = permit.statements.iter().find(|s| s.kind == Kind::Ddl) else { return Ok(()) };
-    let mut event = event(shared, ns, who, text, Class::B);
-    event.verb = Some(ddl.verb.to_owned());
-    shared.audit.push(event).await.map_err(|_| unrecorded())
-}
-
-/// A denial is durable before the client sees it. What only the grammar refuses is the client's own mistake.
-async fn record_denial(
-    shared: &Shared,
-    ns: &Namespace,
-    who: &Who,
-    text: &[u8],
-    denial: &Denial,
-) -> Result<(), End> {
-    if denial.reason == Reason::SyntaxError {
-        return Ok(());
+/// Puts a message together at the end of a buffer.
+pub(super) fn put(out: &mut BytesMut, tag: u8, parts: &[&[u8]]) {
+    let length = 4 + parts.iter().map(|part| part.len()).sum::<usize>();
+    out.reserve(1 + length);
+    out.extend_from_slice(&[tag]);
+    // What is held whole is far below the protocol's 2 GiB.
+    out.extend_from_slice(&i32::try_from(length).unwrap_or(i32::MAX).to_be_bytes());
+    for part in parts {
+        out.extend_from_slice(part);
     }
-    let mut event = event(shared, ns, who, text, Class::A);
-    event.decision = Decision::Deny;
-    event.result = "denied".into();
-    event.verb = Some(denial.verb.to_owned());
-    event.object.clone_from(&denial.object);
-    event.reason = Some(denial.reason.code().to_owned());
-    event.rule.clone_from(&denial.rule);
-    event.sqlstate = Some(denial.sqlstate.to_owned());
-    shared.audit.push(event).await.map_err(|_| unrecorded())
-}
-
-fn unrecorded() -> End {
-    End::Fatal("58030", "the audit trail cannot be written".into())
 }

@@ -21,6 +21,15 @@ impl Fields {
         self
     }
 
+    /// Gives a field that is there another value.
+    #[must_use]
+    pub fn replaced(mut self, tag: u8, value: &str) -> Self {
+        for (_, old) in self.0.iter_mut().filter(|(t, _)| *t == tag) {
+            value.clone_into(old);
+        }
+        self
+    }
+
     /// Takes a message's body apart; `None` where it is not one.
     #[must_use]
     pub fn read(mut body: &[u8]) -> Option<Self> {

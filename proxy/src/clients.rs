@@ -1,0 +1,285 @@
+//! The clients that are let in: their cancel keys, their state for the console, and how each is ended.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use palisade_catalog::snapshot::{Access, Snapshot};
+use parking_lot::Mutex;
+use subtle::ConstantTimeEq;
+use time::OffsetDateTime;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::cancel::{self, Target};
+use crate::pins::Pins;
+
+/// Most cancels on their way to servers.
+const CANCELS_IN_FLIGHT: usize = 64;
+
+/// What a client is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum State {
+    /// Holds no server connection.
+    Idle,
+    /// Waits for a server connection.
+    Waiting,
+    /// Holds a server connection.
+    Active,
+}
+
+/// A client that is let in.
+pub(crate) struct Client {
+    pid: i32,
+    key: [u8; 4],
+    pub(crate) tenant_id: String,
+    pub(crate) tenant: String,
+    pub(crate) login: String,
+    pub(crate) role: String,
+    pub(crate) generation: u32,
+    verifier: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) session: String,
+    pub(crate) encrypted: bool,
+    pub(crate) connected: OffsetDateTime,
+    state: AtomicU8,
+    pub(crate) pins: Mutex<Pins>,
+    pub(crate) transactions: AtomicU64,
+    link: Mutex<Link>,
+    cancelled: Notify,
+    kill: CancellationToken,
+    /// The end waits for the end of the transaction.
+    gentle: AtomicBool,
+    reason: OnceLock<(&'static str, &'static str)>,
+}
+
+/// The server connection that a client holds.
+#[derive(Default)]
+struct Link {
+    target: Option<Target>,
+    /// Cancels on their way to it.
+    cancels: usize,
+}
+
+/// What a client is known by when it is let in.
+pub(crate) struct Identity {
+    pub(crate) tenant_id: String,
+    pub(crate) tenant: String,
+    pub(crate) login: String,
+    pub(crate) role: String,
+    pub(crate) generation: u32,
+    /// A new secret ends the sessions of the old one.
+    pub(crate) verifier: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) encrypted: bool,
+}
+
+impl Client {
+    /// The key that the client is given.
+    pub(crate) fn backend_key(&self) -> (i32, [u8; 4]) {
+        (self.pid, self.key)
+    }
+
+    /// The id in `SHOW CLIENTS`.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    pub(crate) fn state(&self) -> State {
+        match self.state.load(Ordering::Relaxed) {
+            0 => State::Idle,
+            1 => State::Waiting,
+            _ => State::Active,
+        }
+    }
+
+    pub(crate) fn set_state(&self, state: State) {
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// From now on a cancel goes to this server connection.
+    pub(crate) fn link(&self, target: Target) {
+        self.link.lock().target = Some(target);
+    }
+
+    /// From now on a cancel goes nowhere. Waits for those that are on their way: none may hit the next client.
+    pub(crate) async fn unlink(&self) {
+        loop {
+            let ended = self.cancelled.notified();
+            {
+                let mut link = self.link.lock();
+                link.target = None;
+                if link.cancels == 0 {
+                    return;
+                }
+            }
+            ended.await;
+        }
+    }
+
+    /// The server connection's process, for `SHOW CLIENTS`.
+    pub(crate) fn linked(&self) -> Option<i32> {
+        self.link.lock().target.as_ref().map(|target| target.pid)
+    }
+
+    /// Ends the client's session at once, with these words. The first words stay.
+    pub(crate) fn kill(&self, sqlstate: &'static str, text: &'static str) {
+        let _ = self.reason.set((sqlstate, text));
+        self.gentle.store(false, Ordering::Release);
+        self.kill.cancel();
+    }
+
+    /// Ends the client's session when its transaction is over.
+    pub(crate) fn drain(&self) {
+        if !self.kill.is_cancelled() {
+            self.gentle.store(true, Ordering::Release);
+            self.kill.cancel();
+        }
+    }
+
+    /// Whether a killed session ends now.
+    pub(crate) fn ends(&self, idle: bool) -> bool {
+        idle || !self.gentle.load(Ordering::Acquire)
+    }
+
+    /// Resolves when the session is to end.
+    pub(crate) fn killed(&self) -> tokio_util::sync::WaitForCancellationFutureOwned {
+        self.kill.clone().cancelled_owned()
+    }
+
+    /// Why the session ends.
+    pub(crate) fn reason(&self) -> (&'static str, &'static str) {
+        *self.reason.get().unwrap_or(&("57P01", "terminating connection due to administrator command"))
+    }
+}
+
+/// All clients.
+pub(crate) struct Clients {
+    all: Mutex<HashMap<i32, Arc<Client>>>,
+    per_tenant: Mutex<HashMap<String, usize>>,
+    in_flight: Semaphore,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self {
+            all: Mutex::default(),
+            per_tenant: Mutex::default(),
+            in_flight: Semaphore::new(CANCELS_IN_FLIGHT),
+        }
+    }
+}
+
+impl Clients {
+    /// Lets a client in, unless its tenant has `limit` already. [`Clients::remove`] takes it out.
+    pub(crate) fn add(&self, identity: Identity, limit: usize) -> Option<Arc<Client>> {
+        {
+            let mut counts = self.per_tenant.lock();
+            let count = counts.entry(identity.tenant_id.clone()).or_default();
+            if *count >= limit {
+                return None;
+            }
+            *count += 1;
+        }
+        let Identity { tenant_id, tenant, login, role, generation, verifier, address, encrypted } = identity;
+        let mut all = self.all.lock();
+        let pid = loop {
+            let pid = rand::random_range(1..i32::MAX);
+            if !all.contains_key(&pid) {
+                break pid;
+            }
+        };
+        let client = Arc::new(Client {
+            pid,
+            key: rand::random(),
+            tenant_id,
+            tenant,
+            login,
+            role,
+            generation,
+            verifier,
+            address,
+            session: uuid::Uuid::now_v7().to_string(),
+            encrypted,
+            connected: OffsetDateTime::now_utc(),
+            state: AtomicU8::new(State::Idle as u8),
+            pins: Mutex::default(),
+            transactions: AtomicU64::new(0),
+            link: Mutex::default(),
+            cancelled: Notify::new(),
+            kill: CancellationToken::new(),
+            gentle: AtomicBool::new(false),
+            reason: OnceLock::new(),
+        });
+        all.insert(pid, client.clone());
+        Some(client)
+    }
+
+    /// Takes a client out.
+    pub(crate) fn remove(&self, client: &Client) {
+        self.all.lock().remove(&client.pid);
+        let mut counts = self.per_tenant.lock();
+        if let Some(count) = counts.get_mut(&client.tenant_id) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&client.tenant_id);
+            }
+        }
+    }
+
+    /// Everybody, at this instant.
+    pub(crate) fn all(&self) -> Vec<Arc<Client>> {
+        self.all.lock().values().cloned().collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.lock().len()
+    }
+
+    /// Ends the sessions of tenants and logins that are open no longer.
+    pub(crate) fn follow(&self, snapshot: &Snapshot) {
+        for client in self.all() {
+            let open = snapshot.login(&client.tenant, &client.login).is_some_and(|(tenant, login)| {
+                tenant.id.as_str() == client.tenant_id
+                    && tenant.access != Access::Closed
+                    && login.enabled
+                    && login.server_role == client.role
+                    && login.generation == client.generation
+                    && login.verifier == client.verifier
+            });
+            if !open {
+                client.kill("57P01", "terminating connection due to administrator command");
+            }
+        }
+    }
+
+    /// Sends a cancel on where its key is right. PostgreSQL answers nothing either way.
+    pub(crate) async fn cancel(&self, pid: i32, key: &[u8]) {
+        let found = self.all.lock().get(&pid).cloned();
+        let Some(client) = found else { return };
+        if !bool::from(client.key.ct_eq(key)) {
+            return;
+        }
+        let Ok(_permit) = self.in_flight.try_acquire() else { return };
+        let target = {
+            let mut link = client.link.lock();
+            let Some(target) = link.target.clone() else { return };
+            link.cancels += 1;
+            target
+        };
+        let _in_flight = InFlight(&client);
+        cancel::send(&target).await;
+    }
+}
+
+/// A cancel on its way; ends however its task ends.
+struct InFlight<'c>(&'c Client);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.link.lock().cancels -= 1;
+        self.0.cancelled.notify_waiters();
+    }
+}

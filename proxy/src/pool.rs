@@ -1,0 +1,409 @@
+//! Server connections of one login of one tenant: a pool is authenticated as that login's role and serves nobody else.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use palisade_catalog::names;
+use palisade_catalog::snapshot::{Access, Login, PoolMode, Snapshot, TenantEntry};
+use palisade_policies::Namespace;
+use palisade_wire::error::Fields;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::Shared;
+use crate::rename::Names;
+use crate::server::{self, Parameters, Server, ServerError};
+use crate::settings::Settings;
+use crate::statements::Statements;
+use crate::verdicts::Verdicts;
+
+/// Most different sets of startup settings whose reported parameters are remembered for each pool.
+const WELCOMES: usize = 64;
+
+/// Whose pool it is. A rotation or another size makes another pool.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) tenant: String,
+    pub(crate) slug: String,
+    pub(crate) login: String,
+    pub(crate) role: String,
+    pub(crate) generation: u32,
+    pub(crate) size: usize,
+    pub(crate) session_mode: bool,
+}
+
+/// Why there is no server connection.
+#[derive(Debug)]
+pub(crate) enum PoolError {
+    /// Too many clients wait already.
+    Queue(usize),
+    /// Waited for `query_wait_timeout_ms`.
+    Wait(u64),
+    /// No new one could be opened.
+    Server(ServerError),
+}
+
+impl PoolError {
+    /// The words for the client. PostgreSQL's own where it has said any.
+    pub(crate) fn fields(self, names: &Names) -> Fields {
+        match self {
+            PoolError::Queue(most) => Fields::new("FATAL", "53300", "too many clients wait for a server connection")
+                .with(b'H', Some(&format!("The proxy's limit is query_queue_clients ({most})."))),
+            PoolError::Wait(ms) => Fields::new("FATAL", "57014", "query_wait_timeout")
+                .with(b'H', Some(&format!("No server connection became free within {ms} ms."))),
+            PoolError::Server(ServerError::Refused(mut fields)) => {
+                names.fields(&mut fields, |_| None);
+                fields
+            }
+            PoolError::Server(_) => Fields::new("FATAL", "08006", "the database server does not answer"),
+        }
+    }
+}
+
+/// What the console and the metrics count.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) transactions: AtomicU64,
+    pub(crate) queries: AtomicU64,
+    pub(crate) received: AtomicU64,
+    pub(crate) sent: AtomicU64,
+    pub(crate) transaction_us: AtomicU64,
+    pub(crate) wait_us: AtomicU64,
+}
+
+/// What a client's settings are at login, and what it is told.
+pub(crate) type Welcome = (Arc<Settings>, Arc<Parameters>);
+
+/// One pool.
+pub(crate) struct Pool {
+    pub(crate) key: Key,
+    pub(crate) namespace: Namespace,
+    pub(crate) names: Names,
+    pub(crate) verdicts: Verdicts,
+    pub(crate) statements: Statements,
+    /// Ticks whenever the tenant changes definitions: statements prepared afterwards get new plans.
+    pub(crate) definitions: Arc<AtomicU64>,
+    pub(crate) counts: Counts,
+    database: String,
+    owner: String,
+    idle: Mutex<Vec<Server>>,
+    slots: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    closed: AtomicBool,
+    welcomes: Mutex<HashMap<Arc<Settings>, Arc<Parameters>>>,
+}
+
+/// A server connection that a client holds. Dropped, it is closed.
+pub(crate) struct Held {
+    pub(crate) server: Server,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Pool {
+    fn new(key: Key, tenant: &TenantEntry, login: &Login, shared: &Shared, definitions: Arc<AtomicU64>) -> Self {
+        let namespace = Namespace {
+            kind: login.kind.to_string(),
+            schema: tenant.schema.clone(),
+            database: tenant.slug.to_string(),
+            shared: shared.config.shared_schemas.clone(),
+        };
+        let names = Names::new(&tenant.schema, login.name.as_str(), &tenant.database, tenant.slug.as_str());
+        Self {
+            namespace,
+            names,
+            verdicts: Verdicts::new(shared.config.verdict_cache_bytes),
+            statements: Statements::new(rand::random()),
+            definitions,
+            counts: Counts::default(),
+            database: tenant.database.clone(),
+            owner: names::owner_role(&tenant.id),
+            idle: Mutex::default(),
+            slots: Arc::new(Semaphore::new(key.size)),
+            waiting: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            welcomes: Mutex::default(),
+            key,
+        }
+    }
+
+    /// Takes a server connection: an idle one, or a new one. Waits where the pool, or the cluster's budget, is used up.
+    pub(crate) async fn take(&self, shared: &Shared) -> Result<Held, PoolError> {
+        let slot = match self.slots.clone().try_acquire_owned() {
+            Ok(slot) => slot,
+            Err(_) => self.wait(shared).await?,
+        };
+        while let Some(server) = self.pop() {
+            if server.quiet() {
+                return Ok(Held { server, _slot: slot });
+            }
+        }
+        let server = self.open(shared).await?;
+        Ok(Held { server, _slot: slot })
+    }
+
+    fn pop(&self) -> Option<Server> {
+        self.idle.lock().pop()
+    }
+
+    async fn wait(&self, shared: &Shared) -> Result<OwnedSemaphorePermit, PoolError> {
+        let most = shared.config.query_queue_clients;
+        let _waiting = Waiting::enter(&self.waiting, most).ok_or(PoolError::Queue(most))?;
+        let started = Instant::now();
+        let ms = shared.config.query_wait_timeout_ms;
+        let slot = tokio::time::timeout(Duration::from_millis(ms), self.slots.clone().acquire_owned()).await;
+        let waited = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.counts.wait_us.fetch_add(waited, Ordering::Relaxed);
+        shared.metrics.wait.inc_by(waited);
+        // The semaphore is never closed.
+        slot.ok().and_then(Result::ok).ok_or(PoolError::Wait(ms))
+    }
+
+    /// Opens a connection. Its startup packet pins what RESET and DISCARD return to.
+    async fn open(&self, shared: &Shared) -> Result<Server, PoolError> {
+        let budget = shared.pools.budget(shared).await?;
+        let path = self.namespace.search_path();
+        let mut parameters: Vec<(&str, &str)> = vec![
+            ("user", &self.key.role),
+            ("database", &self.database),
+            ("client_encoding", "UTF8"),
+            ("standard_conforming_strings", "on"),
+            ("search_path", &path),
+        ];
+        if let Some(owner) = self.owner_role() {
+            parameters.push(("role", owner));
+        }
+        let password = shared.master.server_password(&self.key.role, self.key.generation);
+        let timeout = Duration::from_millis(shared.config.server_connect_timeout_ms);
+        let opened = server::connect(&shared.config.server, &parameters, &password, timeout).await;
+        let opened = opened.map_err(|error| {
+            tracing::warn!(%error, tenant = %self.key.slug, "no server connection");
+            shared.metrics.server_errors.inc();
+            PoolError::Server(error)
+        })?;
+        shared.metrics.server_logins.inc();
+        let parameters =
+            opened.parameters.iter().map(|(name, value)| (name.clone(), self.shown(name, value))).collect();
+        let most = NonZeroUsize::new(shared.config.server_prepared_statements).unwrap_or(NonZeroUsize::MIN);
+        Ok(Server::new(opened, shared.pools.address.clone(), parameters, most, budget))
+    }
+
+    /// The role that owns the tenant's objects, where the login works as it.
+    pub(crate) fn owner_role(&self) -> Option<&str> {
+        (self.namespace.kind == "owner").then_some(&self.owner)
+    }
+
+    /// A reported parameter as the tenant may see it.
+    pub(crate) fn shown(&self, name: &str, value: &str) -> String {
+        match name {
+            "session_authorization" => self.key.login.clone(),
+            _ => self.names.logical(value),
+        }
+    }
+
+    /// Gives a connection back. The caller has proven that nothing of its client is left in it.
+    pub(crate) fn give(&self, held: Held, shared: &Shared) {
+        let Held { mut server, _slot } = held;
+        // Others of the cluster wait for a place, or this pool is of the past.
+        if shared.pools.wanted() || self.closed.load(Ordering::Acquire) {
+            return;
+        }
+        server.used = Instant::now();
+        server.input = bytes::BytesMut::new();
+        self.idle.lock().push(server);
+    }
+
+    /// Brings a pinned connection back to its beginning, then gives it back.
+    pub(crate) async fn clean(&self, mut held: Held, shared: &Shared) {
+        let limit = Duration::from_millis(shared.config.server_connect_timeout_ms);
+        if matches!(tokio::time::timeout(limit, held.server.discard_all()).await, Ok(Ok(()))) {
+            self.give(held, shared);
+        }
+    }
+
+    /// What a client with these startup settings is told at login. Known from an earlier one, or asked of a server.
+    pub(crate) async fn welcome(&self, settings: Settings, shared: &Shared) -> Result<Welcome, PoolError> {
+        if let Some((settings, parameters)) = self.welcomes.lock().get_key_value(&settings) {
+            return Ok((settings.clone(), parameters.clone()));
+        }
+        let settings = Arc::new(settings);
+        let mut held = self.take(shared).await?;
+        let server = &mut held.server;
+        let mut statements = server.settings.difference(&settings);
+        if std::mem::take(&mut server.rerole)
+            && let Some(owner) = self.owner_role()
+        {
+            statements.insert(0, format!("SET ROLE \"{owner}\""));
+        }
+        if !statements.is_empty() {
+            let limit = Duration::from_millis(shared.config.server_connect_timeout_ms);
+            let statements = statements.join(";");
+            let set = server.set(&statements, |name, value| self.shown(name, value));
+            let set = tokio::time::timeout(limit, set).await;
+            set.map_err(|_| PoolError::Server(ServerError::Timeout))?.map_err(PoolError::Server)?;
+        }
+        server.settings = settings.clone();
+        let welcome = (settings, server.parameters.clone());
+        self.give(held, shared);
+        let mut welcomes = self.welcomes.lock();
+        if welcomes.len() >= WELCOMES {
+            welcomes.clear();
+        }
+        welcomes.insert(welcome.0.clone(), welcome.1.clone());
+        Ok(welcome)
+    }
+
+    /// Server connections that nobody uses, those in use, and clients that wait.
+    pub(crate) fn sizes(&self) -> (usize, usize, usize) {
+        let idle = self.idle.lock().len();
+        let used = self.key.size - self.slots.available_permits().min(self.key.size);
+        (idle, used, self.waiting.load(Ordering::Relaxed))
+    }
+
+    fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.idle.lock().clear();
+    }
+
+    /// Closes connections that nobody has used for a while, or that are old.
+    fn expire(&self, idle: Duration, life: Duration) {
+        self.idle.lock().retain(|s| s.used.elapsed() < idle && s.opened.elapsed() < life);
+    }
+
+    fn oldest(&self) -> Option<Instant> {
+        self.idle.lock().first().map(|server| server.used)
+    }
+}
+
+/// A client in a queue, counted.
+struct Waiting<'p>(&'p AtomicUsize);
+
+impl<'p> Waiting<'p> {
+    fn enter(count: &'p AtomicUsize, most: usize) -> Option<Self> {
+        let before = count.fetch_add(1, Ordering::AcqRel);
+        let entered = Self(count);
+        (before < most).then_some(entered)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// All pools of the cluster, and the number of connections that they share.
+pub(crate) struct Pools {
+    all: Mutex<HashMap<Key, Arc<Pool>>>,
+    definitions: Mutex<HashMap<String, Arc<AtomicU64>>>,
+    budget: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    address: Arc<str>,
+}
+
+impl Pools {
+    /// No pool yet; `budget` connections for all of them.
+    pub(crate) fn new(address: &str, budget: usize) -> Self {
+        Self {
+            all: Mutex::default(),
+            definitions: Mutex::default(),
+            budget: Arc::new(Semaphore::new(budget)),
+            waiting: AtomicUsize::new(0),
+            address: address.into(),
+        }
+    }
+
+    /// The pool of a login.
+    pub(crate) fn of(&self, shared: &Shared, tenant: &TenantEntry, login: &Login) -> Arc<Pool> {
+        let size = tenant.limits.max_server_connections.map_or(shared.config.pool_size, |n| n.max(1) as usize);
+        let key = Key {
+            tenant: tenant.id.to_string(),
+            slug: tenant.slug.to_string(),
+            login: login.name.to_string(),
+            role: login.server_role.clone(),
+            generation: login.generation,
+            size,
+            session_mode: tenant.pool_mode == PoolMode::Session,
+        };
+        let definitions = self.definitions.lock().entry(key.tenant.clone()).or_default().clone();
+        match self.all.lock().entry(key) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(free) => {
+                let pool = Pool::new(free.key().clone(), tenant, login, shared, definitions);
+                free.insert(Arc::new(pool)).clone()
+            }
+        }
+    }
+
+    /// All pools, at this instant.
+    pub(crate) fn all(&self) -> Vec<Arc<Pool>> {
+        self.all.lock().values().cloned().collect()
+    }
+
+    /// Closes the pools of tenants and logins that are open no longer.
+    pub(crate) fn follow(&self, snapshot: &Snapshot) {
+        self.all.lock().retain(|key, pool| {
+            let open = snapshot.login(&key.slug, &key.login).is_some_and(|(tenant, login)| {
+                tenant.id.as_str() == key.tenant
+                    && tenant.access != Access::Closed
+                    && login.enabled
+                    && login.server_role == key.role
+                    && login.generation == key.generation
+            });
+            if !open {
+                pool.close();
+            }
+            open
+        });
+        let tenants: std::collections::HashSet<&str> = snapshot.tenants.values().map(|t| t.id.as_str()).collect();
+        self.definitions.lock().retain(|tenant, _| tenants.contains(tenant.as_str()));
+    }
+
+    /// Closes what nobody uses, every second, for ever.
+    pub(crate) async fn expire(&self, shared: &Shared) {
+        let idle = Duration::from_millis(shared.config.server_idle_timeout_ms);
+        let life = Duration::from_millis(shared.config.server_lifetime_ms);
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.all().iter().for_each(|pool| pool.expire(idle, life));
+            // A pool that nobody holds and that holds nothing is forgotten.
+            self.all.lock().retain(|_, pool| Arc::strong_count(pool) > 1 || pool.sizes().0 > 0);
+        }
+    }
+
+    /// Whether somebody waits for a place in the cluster's budget.
+    fn wanted(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0
+    }
+
+    /// A place for one more connection. Where there is none, the connection that has been idle longest makes place.
+    async fn budget(&self, shared: &Shared) -> Result<OwnedSemaphorePermit, PoolError> {
+        if let Ok(place) = self.budget.clone().try_acquire_owned() {
+            return Ok(place);
+        }
+        let _waiting = Waiting::enter(&self.waiting, usize::MAX);
+        self.evict();
+        let ms = shared.config.query_wait_timeout_ms;
+        let place = tokio::time::timeout(Duration::from_millis(ms), self.budget.clone().acquire_owned()).await;
+        // The semaphore is never closed.
+        place.ok().and_then(Result::ok).ok_or(PoolError::Wait(ms))
+    }
+
+    fn evict(&self) {
+        let oldest = self.all().into_iter().filter_map(|pool| Some((pool.oldest()?, pool))).min_by_key(|(at, _)| *at);
+        if let Some((_, pool)) = oldest {
+            let mut idle = pool.idle.lock();
+            if !idle.is_empty() {
+                idle.remove(0);
+            }
+        }
+    }
+
+    /// Connections that may still be opened.
+    pub(crate) fn left(&self) -> usize {
+        self.budget.available_permits()
+    }
+}

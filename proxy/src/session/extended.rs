@@ -1,0 +1,272 @@
+//! The extended protocol: Parse, Bind, Describe, Execute, Close, with named statements under names of ours.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::{Buf, BytesMut};
+use palisade_wire::error::Fields;
+use palisade_wire::frame::{self, HEADER_BYTES, Header};
+
+use super::flow::{Op, Parse};
+use super::upstream::{Rest, malformed, put, send_parse};
+use super::{End, Link, Session};
+use crate::statements::{Named, Prepared};
+use crate::verdicts::{Judged, Outcome};
+
+/// Longest name of a statement or portal, in bytes. PostgreSQL has no limit of its own here.
+const NAME_BYTES: usize = 4 << 10;
+
+/// Which statement a message means, on the server connection.
+enum Found {
+    /// Under this name there.
+    As(String, Option<Arc<Judged>>),
+    /// There is none: this is the answer.
+    Not(Fields),
+    /// The policy has changed and denies it now.
+    Denied(Arc<Judged>),
+}
+
+impl Session {
+    pub(super) fn parse(&mut self, link: &mut Link, body: &[u8], message: &[u8]) -> Result<(), End> {
+        let (name, rest) = frame::c_string(body).ok_or_else(malformed)?;
+        let (text, types) = frame::c_string(rest).ok_or_else(malformed)?;
+        let name = std::str::from_utf8(name).map_err(|_| malformed())?;
+        if name.len() > NAME_BYTES {
+            self.refuse(link, b'P', Fields::new("ERROR", "54000", "the name of a statement is too long"));
+            return Ok(());
+        }
+        let judged = self.judge(text)?;
+        self.record(link, &judged);
+        if name.is_empty() {
+            self.unnamed = None;
+        }
+        if judged.sent().is_none() {
+            self.replace(link, b'P', judged);
+            return Ok(());
+        }
+        self.pool.counts.queries.fetch_add(1, Ordering::Relaxed);
+        self.shared.metrics.queries.inc();
+        if name.is_empty() {
+            self.parse_unnamed(link, judged, types, message);
+        } else {
+            self.parse_named(link, name, judged, types);
+        }
+        Ok(())
+    }
+
+    fn parse_unnamed(&mut self, link: &mut Link, judged: Arc<Judged>, types: &[u8], message: &[u8]) {
+        if judged.rewritten() {
+            send_parse(link, "", judged.sent().unwrap_or_default(), types);
+        } else {
+            link.to_server.extend_from_slice(message);
+        }
+        let prepared = Arc::new(Prepared { judged: judged.clone(), types: types.into(), server: None });
+        self.unnamed = Some(prepared.clone());
+        link.held.server.unnamed = Some(prepared);
+        let parse = Parse { quiet: false, judged: Some(judged), name: None, statement: None, unnamed: true };
+        link.flow.push(Op::Parse(parse));
+    }
+
+    fn parse_named(&mut self, link: &mut Link, name: &str, judged: Arc<Judged>, types: &[u8]) {
+        if self.names.contains_key(name) {
+            let text = format!("prepared statement \"{name}\" already exists");
+            return self.refuse(link, b'P', Fields::new("ERROR", "42P05", &text));
+        }
+        let most = self.shared.config.client_prepared_statements;
+        if self.names.len() >= most {
+            let answer = Fields::new("ERROR", "54000", "too many prepared statements")
+                .with(b'H', Some(&format!("The proxy's limit is client_prepared_statements ({most}).")));
+            return self.refuse(link, b'P', answer);
+        }
+        let generation = self.pool.definitions.load(Ordering::Acquire);
+        let sent = judged.sent().unwrap_or_default();
+        let server = self.pool.statements.server(sent, types, generation);
+        let prepared = Prepared { judged, types: types.into(), server: Some(server) };
+        let prepared = Arc::new(prepared);
+        let name: Arc<str> = name.into();
+        self.names.insert(name.clone(), Named::Protocol(prepared.clone()));
+        self.prepare(link, &prepared, Some(name));
+    }
+
+    /// Makes sure that a named statement is prepared on this connection. `name`: the client's Parse is answered by it.
+    fn prepare(&mut self, link: &mut Link, prepared: &Prepared, name: Option<Arc<str>>) {
+        let (Some(server), Some(sent)) = (&prepared.server, prepared.judged.sent()) else { return };
+        if link.held.server.statements.get(&server.id).is_some() {
+            if name.is_some() {
+                link.flow.push(Op::Local(b'1'));
+            }
+            return;
+        }
+        if let Some((_, old)) = link.held.server.statements.push(server.id, server.clone())
+            && old.id != server.id
+        {
+            put(&mut link.to_server, b'C', &[b"S", old.name.as_bytes(), b"\0"]);
+            link.flow.push(Op::Close { quiet: true });
+        }
+        send_parse(link, &server.name, sent, &prepared.types);
+        let parse = Parse {
+            quiet: name.is_none(),
+            judged: Some(prepared.judged.clone()),
+            name,
+            statement: Some(server.id),
+            unnamed: false,
+        };
+        link.flow.push(Op::Parse(parse));
+    }
+
+    /// The statement that a client means by a name, prepared on this connection.
+    fn find(&mut self, link: &mut Link, name: &str) -> Found {
+        let known = if name.is_empty() {
+            self.unnamed.clone().map(Named::Protocol)
+        } else {
+            self.names.get(name).cloned()
+        };
+        let prepared = match known {
+            Some(Named::Protocol(prepared)) => prepared,
+            Some(Named::Sql) => return Found::As(name.to_owned(), None),
+            None if name.is_empty() => {
+                return Found::Not(Fields::new("ERROR", "26000", "unnamed prepared statement does not exist"));
+            }
+            None => {
+                let text = format!("prepared statement \"{name}\" does not exist");
+                return Found::Not(Fields::new("ERROR", "26000", &text));
+            }
+        };
+        if prepared.judged.epoch != self.shared.judge.epoch() {
+            let Ok(judged) = self.judge(prepared.judged.text.as_bytes()) else {
+                return Found::Not(Fields::new("ERROR", "XX000", "the statement cannot be judged again"));
+            };
+            // Only the words may have changed: what is prepared must still be what is permitted.
+            if judged.sent() != prepared.judged.sent() {
+                self.record(link, &judged);
+                return Found::Denied(judged);
+            }
+        }
+        let judged = Some(prepared.judged.clone());
+        let Some(server) = &prepared.server else {
+            let there = link.held.server.unnamed.as_ref();
+            if !there.is_some_and(|there| Arc::ptr_eq(there, &prepared)) {
+                send_parse(link, "", prepared.judged.sent().unwrap_or_default(), &prepared.types);
+                link.held.server.unnamed = Some(prepared.clone());
+                let parse =
+                    Parse { quiet: true, judged: judged.clone(), name: None, statement: None, unnamed: true };
+                link.flow.push(Op::Parse(parse));
+            }
+            return Found::As(String::new(), judged);
+        };
+        let there = server.name.clone();
+        self.prepare(link, &prepared, None);
+        Found::As(there, judged)
+    }
+
+    /// The portal's and the statement's name of a Bind, where both are there already.
+    pub(super) fn bind_names<'b>(&self, body: &'b [u8]) -> Result<Option<(&'b str, &'b str)>, End> {
+        let names = frame::c_string(body).and_then(|(portal, rest)| Some((portal, frame::c_string(rest)?.0)));
+        match names {
+            Some((portal, statement)) if portal.len() <= NAME_BYTES && statement.len() <= NAME_BYTES => {
+                let text = |bytes| std::str::from_utf8(bytes).map_err(|_| malformed());
+                Ok(Some((text(portal)?, text(statement)?)))
+            }
+            None if body.len() <= 2 * NAME_BYTES + 2 => Ok(None),
+            _ => Err(End::Fatal("54000", format!("a name is longer than {NAME_BYTES} bytes"))),
+        }
+    }
+
+    /// Bind: the names are held, the parameters go through.
+    pub(super) fn bind(&mut self, link: &mut Link, header: Header, input: &mut BytesMut) -> Result<(), End> {
+        let end = input.len().min(HEADER_BYTES + header.body);
+        let (portal, statement) = self.bind_names(&input[HEADER_BYTES..end])?.ok_or_else(malformed)?;
+        let names = portal.len() + 1 + statement.len() + 1;
+        let (portal, statement) = (portal.to_owned(), statement.to_owned());
+        let left = header.body.checked_sub(names).ok_or_else(malformed)?;
+        input.advance(HEADER_BYTES + names);
+        match self.find(link, &statement) {
+            Found::As(there, judged) => {
+                let length = i32::try_from(4 + portal.len() + 1 + there.len() + 1 + left);
+                link.to_server.extend_from_slice(b"B");
+                link.to_server.extend_from_slice(&length.map_err(|_| malformed())?.to_be_bytes());
+                for part in [portal.as_bytes(), b"\0", there.as_bytes(), b"\0"] {
+                    link.to_server.extend_from_slice(part);
+                }
+                match &judged {
+                    Some(judged) => drop(link.portals.insert(portal.into(), judged.clone())),
+                    None => drop(link.portals.remove(portal.as_str())),
+                }
+                link.flow.push(Op::Bind(judged));
+                self.rest = Rest::Pass(left);
+            }
+            Found::Not(answer) => {
+                self.refuse(link, b'P', answer);
+                self.rest = Rest::Drop(left);
+            }
+            Found::Denied(judged) => {
+                self.replace(link, b'P', judged);
+                self.rest = Rest::Drop(left);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn describe(&mut self, link: &mut Link, body: &[u8]) -> Result<(), End> {
+        let (kind, name) = kind_and_name(body)?;
+        if kind == b'P' {
+            put(&mut link.to_server, b'D', &[body]);
+            link.flow.push(Op::Describe(link.portals.get(name).cloned()));
+            return Ok(());
+        }
+        match self.find(link, name) {
+            Found::As(there, judged) => {
+                put(&mut link.to_server, b'D', &[b"S", there.as_bytes(), b"\0"]);
+                link.flow.push(Op::Describe(judged));
+            }
+            Found::Not(answer) => self.refuse(link, b'P', answer),
+            Found::Denied(judged) => self.replace(link, b'P', judged),
+        }
+        Ok(())
+    }
+
+    pub(super) fn execute(&mut self, link: &mut Link, body: &[u8], message: &[u8]) -> Result<(), End> {
+        let (portal, rows) = frame::c_string(body).ok_or_else(malformed)?;
+        if rows.len() != 4 {
+            return Err(malformed());
+        }
+        let portal = std::str::from_utf8(portal).map_err(|_| malformed())?;
+        let judged = link.portals.get(portal).cloned();
+        if let Some(Outcome::Permit { pins, effects: true, permit, .. }) = judged.as_deref().map(|j| &j.outcome) {
+            for effect in permit.statements.iter().flat_map(|s| &s.effects) {
+                self.adopt(link, effect, false);
+            }
+            self.pin(link, *pins);
+        }
+        link.to_server.extend_from_slice(message);
+        link.flow.push(Op::Execute(judged));
+        Ok(())
+    }
+
+    pub(super) fn close(&mut self, link: &mut Link, body: &[u8], message: &[u8]) -> Result<(), End> {
+        let (kind, name) = kind_and_name(body)?;
+        if kind == b'P' {
+            link.portals.remove(name);
+        } else if name.is_empty() {
+            self.unnamed = None;
+            link.held.server.unnamed = None;
+        } else if !matches!(self.names.remove(name), Some(Named::Sql)) {
+            // It stays prepared there for whoever prepares the same text; closing what is not there is no error.
+            link.flow.push(Op::Local(b'3'));
+            return Ok(());
+        }
+        link.to_server.extend_from_slice(message);
+        link.flow.push(Op::Close { quiet: false });
+        Ok(())
+    }
+}
+
+/// The body of Describe and Close.
+fn kind_and_name(body: &[u8]) -> Result<(u8, &str), End> {
+    let (&kind, rest) = body.split_first().ok_or_else(malformed)?;
+    let (name, rest) = frame::c_string(rest).ok_or_else(malformed)?;
+    if !matches!(kind, b'S' | b'P') || !rest.is_empty() || name.len() > NAME_BYTES {
+        return Err(malformed());
+    }
+    Ok((kind, std::str::from_utf8(name).map_err(|_| malformed())?))
+}
