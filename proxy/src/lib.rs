@@ -23,6 +23,7 @@ pub mod config;
 mod audit;
 mod cancel;
 mod clients;
+mod console;
 mod follower;
 mod http;
 mod listener;
@@ -68,6 +69,9 @@ pub enum StartError {
     /// The policy cannot be used.
     #[error(transparent)]
     Policy(#[from] palisade_policies::PolicyError),
+    /// The console's password cannot be read.
+    #[error("the console's password {0}: {1}; set [proxy] admin_password_file")]
+    Password(std::path::PathBuf, std::io::Error),
     /// TLS was asked for and cannot be offered.
     #[error("TLS to clients: {0}")]
     Tls(#[from] tls::TlsError),
@@ -102,6 +106,8 @@ pub struct Proxy {
     shared: Arc<Shared>,
     server: service::Running,
     http: TcpListener,
+    /// The console's listener and password, where it is wanted.
+    console: Option<(TcpListener, String)>,
 }
 
 impl Proxy {
@@ -115,6 +121,7 @@ impl Proxy {
             .map_err(|e| StartError::Spool(config.spool_dir.clone(), e))?;
         let http = http::bind(config.metrics_listen)
             .map_err(|e| StartError::Listen(config.metrics_listen, e, "metrics_listen"))?;
+        let console = console(&config)?;
         let shared = Arc::new(Shared {
             limits: Limits { statement_bytes: config.max_statement_bytes, ..Limits::default() },
             judge: Judge::embedded()?,
@@ -130,7 +137,7 @@ impl Proxy {
             master,
         });
         let server = service::start(shared.clone(), upgrade).await?;
-        Ok(Self { shared, server, http })
+        Ok(Self { shared, server, http, console })
     }
 
     /// Serves until the shutdown is announced, or until a new process has taken over; then transactions end.
@@ -140,6 +147,9 @@ impl Proxy {
         tasks.spawn(follower::follow(shared.clone()));
         tasks.spawn(audit::ship(shared.clone()));
         tasks.spawn(http::serve(self.http, shared.clone()));
+        if let Some((listener, password)) = self.console {
+            tasks.spawn(console::serve(listener, shared.clone(), password));
+        }
         let expire = shared.clone();
         tasks.spawn(async move { expire.pools.expire(&expire).await });
         let certificates = shared.clone();
@@ -151,6 +161,18 @@ impl Proxy {
         self.server.serve(shutdown).await;
         tasks.shutdown().await;
     }
+}
+
+/// The console's address and password, where a password is configured.
+fn console(config: &ProxyConfig) -> Result<Option<(TcpListener, String)>, StartError> {
+    let file = &config.admin_password_file;
+    if file.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let password = std::fs::read_to_string(file).map_err(|e| StartError::Password(file.clone(), e))?;
+    let listener = http::bind(config.admin_listen)
+        .map_err(|e| StartError::Listen(config.admin_listen, e, "admin_listen"))?;
+    Ok(Some((listener, password.trim().to_owned())))
 }
 
 /// Waits for the shutdown. A sender that is gone is one too.

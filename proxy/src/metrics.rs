@@ -16,7 +16,6 @@ pub(crate) struct Metrics {
     pub(crate) verdict_misses: IntCounter,
     pub(crate) server_logins: IntCounter,
     pub(crate) server_errors: IntCounter,
-    pub(crate) audit_events: IntCounter,
     pub(crate) transactions: IntCounter,
     pub(crate) queries: IntCounter,
     pub(crate) wait: IntCounter,
@@ -55,16 +54,25 @@ impl Metrics {
         Ok(Self {
             logins: counters("palisade_client_logins_total", "Client logins by result", "result")?,
             denials: counters("palisade_denials_total", "Statements refused by policy, by reason", "reason")?,
-            pins: counters("palisade_pins_total", "Server connections kept by a client, by reason", "reason")?,
+            pins: counters(
+                "palisade_pins_total",
+                "Server connections kept by a client, by reason",
+                "reason",
+            )?,
             errors: counters("palisade_errors_total", "Errors sent to clients, by SQLSTATE class", "class")?,
             verdict_hits: counter("palisade_verdict_cache_hits_total", "Texts whose verdict was known")?,
-            verdict_misses: counter("palisade_verdict_cache_misses_total", "Texts that were read and judged")?,
+            verdict_misses: counter(
+                "palisade_verdict_cache_misses_total",
+                "Texts that were read and judged",
+            )?,
             server_logins: counter("palisade_server_logins_total", "Server connections opened")?,
             server_errors: counter("palisade_server_errors_total", "Server connections that failed")?,
-            audit_events: counter("palisade_audit_events_total", "Audit events made durable")?,
             transactions: counter("palisade_transactions_total", "Transactions relayed")?,
             queries: counter("palisade_queries_total", "Texts relayed")?,
-            wait: counter("palisade_pool_wait_microseconds_total", "Time that clients waited for a server connection")?,
+            wait: counter(
+                "palisade_pool_wait_microseconds_total",
+                "Time that clients waited for a server connection",
+            )?,
             clients: gauges("palisade_clients", "Clients by state", "state")?,
             servers: gauges("palisade_servers", "Server connections by state", "state")?,
             pools: gauge("palisade_pools", "Pools: logins of tenants with a client or a server connection")?,
@@ -79,7 +87,8 @@ impl Metrics {
     /// An error that a client got.
     pub(crate) fn error(&self, sqlstate: &str) {
         // Two characters of PostgreSQL's own list; anything else is one class.
-        let class = sqlstate.get(..2).filter(|c| c.bytes().all(|b| b.is_ascii_alphanumeric())).unwrap_or("??");
+        let class =
+            sqlstate.get(..2).filter(|c| c.bytes().all(|b| b.is_ascii_alphanumeric())).unwrap_or("??");
         self.errors.with_label_values(&[class]).inc();
     }
 

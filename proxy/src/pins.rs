@@ -46,7 +46,7 @@ impl Pins {
 
     /// Everything that `DISCARD ALL` ends.
     pub(crate) fn all_but_session() -> Pins {
-        Pins(u16::MAX & !Self::SESSION.0)
+        Pins(!Self::SESSION.0)
     }
 
     /// Whether any of these reasons holds.

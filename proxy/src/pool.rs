@@ -1,7 +1,7 @@
 //! Server connections of one login of one tenant: a pool is authenticated as that login's role and serves nobody else.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use palisade_catalog::snapshot::{Access, Login, PoolMode, Snapshot, TenantEntry}
 use palisade_policies::Namespace;
 use palisade_wire::error::Fields;
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::Shared;
 use crate::rename::Names;
@@ -51,8 +51,10 @@ impl PoolError {
     /// The words for the client. PostgreSQL's own where it has said any.
     pub(crate) fn fields(self, names: &Names) -> Fields {
         match self {
-            PoolError::Queue(most) => Fields::new("FATAL", "53300", "too many clients wait for a server connection")
-                .with(b'H', Some(&format!("The proxy's limit is query_queue_clients ({most})."))),
+            PoolError::Queue(most) => {
+                Fields::new("FATAL", "53300", "too many clients wait for a server connection")
+                    .with(b'H', Some(&format!("The proxy's limit is query_queue_clients ({most}).")))
+            }
             PoolError::Wait(ms) => Fields::new("FATAL", "57014", "query_wait_timeout")
                 .with(b'H', Some(&format!("No server connection became free within {ms} ms."))),
             PoolError::Server(ServerError::Refused(mut fields)) => {
@@ -94,6 +96,10 @@ pub(crate) struct Pool {
     slots: Arc<Semaphore>,
     waiting: AtomicUsize,
     closed: AtomicBool,
+    /// While it is true, nobody is given a connection.
+    paused: watch::Sender<bool>,
+    /// Connections opened before this are closed when they come back.
+    epoch: Mutex<Option<Instant>>,
     welcomes: Mutex<HashMap<Arc<Settings>, Arc<Parameters>>>,
 }
 
@@ -104,7 +110,13 @@ pub(crate) struct Held {
 }
 
 impl Pool {
-    fn new(key: Key, tenant: &TenantEntry, login: &Login, shared: &Shared, definitions: Arc<AtomicU64>) -> Self {
+    fn new(
+        key: Key,
+        tenant: &TenantEntry,
+        login: &Login,
+        shared: &Shared,
+        definitions: Arc<AtomicU64>,
+    ) -> Self {
         let namespace = Namespace {
             kind: login.kind.to_string(),
             schema: tenant.schema.clone(),
@@ -125,6 +137,8 @@ impl Pool {
             slots: Arc::new(Semaphore::new(key.size)),
             waiting: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
+            paused: watch::channel(false).0,
+            epoch: Mutex::default(),
             welcomes: Mutex::default(),
             key,
         }
@@ -133,8 +147,8 @@ impl Pool {
     /// Takes a server connection: an idle one, or a new one. Waits where the pool, or the cluster's budget, is used up.
     pub(crate) async fn take(&self, shared: &Shared) -> Result<Held, PoolError> {
         let slot = match self.slots.clone().try_acquire_owned() {
-            Ok(slot) => slot,
-            Err(_) => self.wait(shared).await?,
+            Ok(slot) if !self.paused() => slot,
+            _ => self.wait(shared).await?,
         };
         while let Some(server) = self.pop() {
             if server.quiet() {
@@ -154,7 +168,12 @@ impl Pool {
         let _waiting = Waiting::enter(&self.waiting, most).ok_or(PoolError::Queue(most))?;
         let started = Instant::now();
         let ms = shared.config.query_wait_timeout_ms;
-        let slot = tokio::time::timeout(Duration::from_millis(ms), self.slots.clone().acquire_owned()).await;
+        let resumed = async {
+            // The sender lives as long as the pool.
+            let _ = self.paused.subscribe().wait_for(|paused| !paused).await;
+            self.slots.clone().acquire_owned().await
+        };
+        let slot = tokio::time::timeout(Duration::from_millis(ms), resumed).await;
         let waited = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.counts.wait_us.fetch_add(waited, Ordering::Relaxed);
         shared.metrics.wait.inc_by(waited);
@@ -211,6 +230,9 @@ impl Pool {
         if shared.pools.wanted() || self.closed.load(Ordering::Acquire) {
             return;
         }
+        if self.epoch.lock().is_some_and(|epoch| server.opened < epoch) {
+            return;
+        }
         server.used = Instant::now();
         server.input = bytes::BytesMut::new();
         self.idle.lock().push(server);
@@ -263,6 +285,27 @@ impl Pool {
         (idle, used, self.waiting.load(Ordering::Relaxed))
     }
 
+    /// Holds everybody back, or lets them go on.
+    pub(crate) fn pause(&self, pause: bool) {
+        self.paused.send_replace(pause);
+    }
+
+    /// Whether it is paused.
+    pub(crate) fn paused(&self) -> bool {
+        *self.paused.borrow()
+    }
+
+    /// Closes every connection that exists now: the idle ones at once, the others when they come back.
+    pub(crate) fn reconnect(&self) {
+        *self.epoch.lock() = Some(Instant::now());
+        self.idle.lock().clear();
+    }
+
+    /// Process id and age of the idle connections.
+    pub(crate) fn idle_servers(&self) -> Vec<(i32, Duration)> {
+        self.idle.lock().iter().map(|server| (server.target.pid, server.opened.elapsed())).collect()
+    }
+
     fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.idle.lock().clear();
@@ -299,6 +342,8 @@ impl Drop for Waiting<'_> {
 pub(crate) struct Pools {
     all: Mutex<HashMap<Key, Arc<Pool>>>,
     definitions: Mutex<HashMap<String, Arc<AtomicU64>>>,
+    /// Tenants that are paused; `None` stands for all. A pool that is made meanwhile is paused too.
+    paused: Mutex<HashSet<Option<String>>>,
     budget: Arc<Semaphore>,
     waiting: AtomicUsize,
     address: Arc<str>,
@@ -310,6 +355,7 @@ impl Pools {
         Self {
             all: Mutex::default(),
             definitions: Mutex::default(),
+            paused: Mutex::default(),
             budget: Arc::new(Semaphore::new(budget)),
             waiting: AtomicUsize::new(0),
             address: address.into(),
@@ -318,7 +364,8 @@ impl Pools {
 
     /// The pool of a login.
     pub(crate) fn of(&self, shared: &Shared, tenant: &TenantEntry, login: &Login) -> Arc<Pool> {
-        let size = tenant.limits.max_server_connections.map_or(shared.config.pool_size, |n| n.max(1) as usize);
+        let size =
+            tenant.limits.max_server_connections.map_or(shared.config.pool_size, |n| n.max(1) as usize);
         let key = Key {
             tenant: tenant.id.to_string(),
             slug: tenant.slug.to_string(),
@@ -333,7 +380,28 @@ impl Pools {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(free) => {
                 let pool = Pool::new(free.key().clone(), tenant, login, shared, definitions);
+                let paused = self.paused.lock();
+                pool.pause(paused.contains(&None) || paused.contains(&Some(pool.key.slug.clone())));
+                drop(paused);
                 free.insert(Arc::new(pool)).clone()
+            }
+        }
+    }
+
+    /// Holds everybody of a tenant back, or of all tenants, or lets them go on.
+    pub(crate) fn pause(&self, tenant: Option<&str>, pause: bool) {
+        let name = tenant.map(str::to_owned);
+        {
+            let mut paused = self.paused.lock();
+            match (pause, &name) {
+                (true, _) => drop(paused.insert(name)),
+                (false, Some(_)) => drop(paused.remove(&name)),
+                (false, None) => paused.clear(),
+            }
+        }
+        for pool in self.all() {
+            if tenant.is_none_or(|tenant| pool.key.slug == tenant) {
+                pool.pause(pause);
             }
         }
     }
@@ -358,7 +426,7 @@ impl Pools {
             }
             open
         });
-        let tenants: std::collections::HashSet<&str> = snapshot.tenants.values().map(|t| t.id.as_str()).collect();
+        let tenants: HashSet<&str> = snapshot.tenants.values().map(|t| t.id.as_str()).collect();
         self.definitions.lock().retain(|tenant, _| tenants.contains(tenant.as_str()));
     }
 
@@ -387,13 +455,15 @@ impl Pools {
         let _waiting = Waiting::enter(&self.waiting, usize::MAX);
         self.evict();
         let ms = shared.config.query_wait_timeout_ms;
-        let place = tokio::time::timeout(Duration::from_millis(ms), self.budget.clone().acquire_owned()).await;
+        let place =
+            tokio::time::timeout(Duration::from_millis(ms), self.budget.clone().acquire_owned()).await;
         // The semaphore is never closed.
         place.ok().and_then(Result::ok).ok_or(PoolError::Wait(ms))
     }
 
     fn evict(&self) {
-        let oldest = self.all().into_iter().filter_map(|pool| Some((pool.oldest()?, pool))).min_by_key(|(at, _)| *at);
+        let oldest =
+            self.all().into_iter().filter_map(|pool| Some((pool.oldest()?, pool))).min_by_key(|(at, _)| *at);
         if let Some((_, pool)) = oldest {
             let mut idle = pool.idle.lock();
             if !idle.is_empty() {

@@ -123,7 +123,9 @@ impl Server {
                     Arc::make_mut(&mut self.parameters).insert(name, value);
                 }
                 (b'E', _) => refused = Some(Fields::read(&body).ok_or(ServerError::Protocol)?),
-                (b'Z', Some(b'I')) => return refused.map_or(Ok(()), |fields| Err(ServerError::Refused(fields))),
+                (b'Z', Some(b'I')) => {
+                    return refused.map_or(Ok(()), |fields| Err(ServerError::Refused(fields)));
+                }
                 (b'N' | b'C', _) => {}
                 _ => return Err(ServerError::Protocol),
             }

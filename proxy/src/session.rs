@@ -174,7 +174,8 @@ impl Session {
     fn asks(&mut self) -> Result<bool, End> {
         loop {
             upstream::take_rest(&mut self.rest, &mut self.input, None);
-            let Some(header) = frame::header(&self.input).map_err(|e| End::Fatal("08P01", e.to_string()))? else {
+            let Some(header) = frame::header(&self.input).map_err(|e| End::Fatal("08P01", e.to_string()))?
+            else {
                 if self.input.is_empty() {
                     // An idle client holds no buffer.
                     self.input = BytesMut::new();
@@ -226,7 +227,11 @@ impl Session {
         }
     }
 
-    async fn work(&mut self, link: &mut Link, mut killed: Pin<&mut WaitForCancellationFutureOwned>) -> Result<(), End> {
+    async fn work(
+        &mut self,
+        link: &mut Link,
+        mut killed: Pin<&mut WaitForCancellationFutureOwned>,
+    ) -> Result<(), End> {
         loop {
             let pumped = self.pump(link, killed.as_mut()).await?;
             for event in link.events.drain(..) {

@@ -31,7 +31,9 @@ impl Settings {
     pub(crate) fn difference(&self, wanted: &Settings) -> Vec<String> {
         let gone = self.0.keys().filter(|name| !wanted.0.contains_key(*name));
         let mut out: Vec<String> = gone.map(|name| format!("RESET {}", quoted(name))).collect();
-        out.extend(wanted.0.iter().filter(|(name, set)| self.0.get(*name) != Some(set)).map(|(_, s)| s.clone()));
+        out.extend(
+            wanted.0.iter().filter(|(name, set)| self.0.get(*name) != Some(set)).map(|(_, s)| s.clone()),
+        );
         out
     }
 

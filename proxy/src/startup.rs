@@ -99,10 +99,13 @@ async fn admit(
         address,
         encrypted: stream.encrypted(),
     };
-    let most = tenant.limits.max_client_connections.map_or(shared.config.tenant_client_connections, |n| n as usize);
+    let most =
+        tenant.limits.max_client_connections.map_or(shared.config.tenant_client_connections, |n| n as usize);
     let Some(info) = shared.clients.add(identity, most) else {
         let text = format!("too many connections for database \"{}\"", tenant.slug);
-        return Some(Err(fatal("53300", &text).with(b'H', Some("The tenant's limit is max_client_connections."))));
+        return Some(Err(
+            fatal("53300", &text).with(b'H', Some("The tenant's limit is max_client_connections."))
+        ));
     };
     let guard = Leaving { shared, info: Some(info) };
     welcome(stream, guard.info.as_deref()?, &parameters).await?;

@@ -81,11 +81,6 @@ impl Statements {
         known.insert(key, made.clone());
         made
     }
-
-    /// Forgets a statement whose plan no longer fits: the next one of the same text gets a new name.
-    pub(crate) fn forget(&self, id: u64) {
-        self.known.lock().retain(|_, statement| statement.id != id);
-    }
 }
 
 #[cfg(test)]
@@ -103,8 +98,6 @@ mod tests {
         {
             assert_ne!(all.server(text, types, generation).id, first.id);
         }
-        all.forget(first.id);
-        assert_ne!(all.server("SELECT 1", b"\0\0", 0).id, first.id);
     }
 
     #[test]

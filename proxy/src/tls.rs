@@ -68,7 +68,9 @@ impl Tls {
                     self.current.store(new);
                     tracing::info!("the TLS certificate was taken in anew");
                 }
-                Err(error) => tracing::error!(%error, "the new TLS certificate cannot be used; the old one stays"),
+                Err(error) => {
+                    tracing::error!(%error, "the new TLS certificate cannot be used; the old one stays")
+                }
             }
         }
     }

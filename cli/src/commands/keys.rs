@@ -39,6 +39,11 @@ pub(crate) fn make_master(file: &Path) -> Result<()> {
     write_secret(file, &format!("{}\n", MasterKey::random().to_hex()))
 }
 
+/// Writes a new random password to a file that only its owner can read.
+pub(crate) fn make_password(file: &Path) -> Result<()> {
+    write_secret(file, &format!("{}\n", MasterKey::random().to_hex()))
+}
+
 /// Writes a new Ed25519 key pair: the private key readable by its owner only, the public key by all.
 pub(crate) fn make_jwt(private: &Path, public: &Path) -> Result<()> {
     let mut seed = [0u8; 32];

@@ -45,6 +45,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     ports::check(&[
         ("the API", control.listen, "PALISADE__CONTROL_PLANE__LISTEN"),
         ("the proxy", proxy.listen, "PALISADE__PROXY__LISTEN"),
+        ("the admin console", proxy.admin_listen, "PALISADE__PROXY__ADMIN_LISTEN"),
         ("the metrics", proxy.metrics_listen, "PALISADE__PROXY__METRICS_LISTEN"),
     ])?;
     let server = Server::open(&layout, args.database_url.as_deref())?;
@@ -74,7 +75,8 @@ fn serve(
     demo: bool,
     started: Instant,
 ) -> Result<()> {
-    let listen = proxy.listen;
+    let addresses =
+        Addresses { proxy: proxy.listen, console: proxy.admin_listen, metrics: proxy.metrics_listen };
     plane::serve(Planes { control: Some(settings.clone()), proxy: Some(proxy), upgrade: false }, || {
         let token = token::sign(
             &layout.jwt_private(),
@@ -88,19 +90,31 @@ fn serve(
         env.insert("PALISADE_API_URL".into(), api.clone());
         env.insert("PALISADE_ADMIN_TOKEN".into(), token.clone());
         env.insert("PALISADE_DATABASE_URL".into(), server.url.clone());
+        env.insert("PALISADE_METRICS_URL".into(), format!("http://{}/metrics", addresses.metrics));
+        let password =
+            std::fs::read_to_string(layout.admin_password()).context("reading the console's password")?;
+        let console = format!("postgres://palisade:{}@{}/palisade", password.trim(), addresses.console);
+        env.insert("PALISADE_CONSOLE_URL".into(), console);
         if demo {
             demo::make(&api, &token, &mut env)?;
         }
         dev_env::write(&layout.dev_env(), &env)?;
-        announce(layout, settings, listen, &env, started)
+        announce(layout, settings, &addresses, &env, started)
     })
+}
+
+/// Where the data plane listens.
+struct Addresses {
+    proxy: std::net::SocketAddr,
+    console: std::net::SocketAddr,
+    metrics: std::net::SocketAddr,
 }
 
 /// Says where everything is; the same text is kept for `./dev status`.
 fn announce(
     layout: &Layout,
     settings: &ControlPlaneConfig,
-    proxy: std::net::SocketAddr,
+    addresses: &Addresses,
     env: &BTreeMap<String, String>,
     started: Instant,
 ) -> Result<()> {
@@ -108,10 +122,13 @@ fn announce(
     let shown = std::env::current_dir().ok().and_then(|here| file.strip_prefix(here).ok().map(PathBuf::from));
     let shown = shown.unwrap_or(file);
     let mut text = format!(
-        "\nPalisade is up ({:.1} s)\n  proxy      {proxy}\n  API        http://{}/api/v1\n  UI         http://{}/\n  token      in {} (PALISADE_ADMIN_TOKEN)\n",
+        "\nPalisade is up ({:.1} s)\n  proxy      {}\n  API        http://{}/api/v1\n  UI         http://{}/\n  console    {} (PALISADE_CONSOLE_URL)\n  metrics    http://{}/metrics\n  token      in {} (PALISADE_ADMIN_TOKEN)\n",
         started.elapsed().as_secs_f32(),
+        addresses.proxy,
         settings.listen,
         settings.listen,
+        addresses.console,
+        addresses.metrics,
         shown.display()
     );
     for tenant in demo::TENANTS {
@@ -137,6 +154,9 @@ fn make_keys(layout: &Layout) -> Result<()> {
         keys::make_jwt(&layout.jwt_private(), &layout.jwt_public())?;
         say("made the master key and the key for API tokens");
     }
+    if !layout.admin_password().exists() {
+        keys::make_password(&layout.admin_password())?;
+    }
     Ok(())
 }
 
@@ -152,6 +172,8 @@ fn settings(layout: &Layout, database_url: &str, server: &str) -> Result<(Contro
         (vec!["proxy", "server"], server.to_owned()),
         (vec!["proxy", "master_key_file"], text(layout.master_key())),
         (vec!["proxy", "snapshot_file"], text(layout.snapshot())),
+        (vec!["proxy", "admin_password_file"], text(layout.admin_password())),
+        (vec!["proxy", "upgrade_socket"], text(layout.run().join("upgrade.sock"))),
         (vec!["proxy", "spool_dir"], text(layout.spool())),
     ];
     for (path, value) in decided {

@@ -62,6 +62,9 @@ impl Layout {
     pub(crate) fn postgres_password(&self) -> PathBuf {
         self.keys().join("postgres.password")
     }
+    pub(crate) fn admin_password(&self) -> PathBuf {
+        self.keys().join("console.password")
+    }
     pub(crate) fn postgres(&self) -> PathBuf {
         self.root.join("postgres")
     }

@@ -17,6 +17,9 @@ pub(crate) struct Installation {
     folder: PathBuf,
     api_port: u16,
     proxy_port: u16,
+    console_port: u16,
+    metrics_port: u16,
+    settings: Vec<(&'static str, &'static str)>,
     child: Option<Child>,
     demo: bool,
 }
@@ -28,9 +31,23 @@ fn free_port() -> u16 {
 impl Installation {
     /// Starts one with a fresh data folder.
     pub(crate) fn start(name: &str, demo: bool) -> Self {
+        Self::with(name, demo, &[])
+    }
+
+    /// Starts one with settings, given as variables.
+    pub(crate) fn with(name: &str, demo: bool, settings: &[(&'static str, &'static str)]) -> Self {
         let folder = std::env::temp_dir().join(format!("palisade-test-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        let mut it = Self { folder, api_port: free_port(), proxy_port: free_port(), child: None, demo };
+        let mut it = Self {
+            folder,
+            api_port: free_port(),
+            proxy_port: free_port(),
+            console_port: free_port(),
+            metrics_port: free_port(),
+            settings: settings.to_vec(),
+            child: None,
+            demo,
+        };
         it.launch();
         it
     }
@@ -46,6 +63,9 @@ impl Installation {
         command
             .env("PALISADE__CONTROL_PLANE__LISTEN", format!("127.0.0.1:{}", self.api_port))
             .env("PALISADE__PROXY__LISTEN", format!("127.0.0.1:{}", self.proxy_port))
+            .env("PALISADE__PROXY__ADMIN_LISTEN", format!("127.0.0.1:{}", self.console_port))
+            .env("PALISADE__PROXY__METRICS_LISTEN", format!("127.0.0.1:{}", self.metrics_port))
+            .envs(self.settings.iter().copied())
             .env("RUST_LOG", "warn")
             .stdout(Stdio::null())
             .stderr(Stdio::inherit());
@@ -78,6 +98,17 @@ impl Installation {
     /// One request to the API: status and body.
     pub(crate) fn api(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> Answer {
         request(self.api_port, method, path, token, body)
+    }
+
+    /// The metrics, by name and labels.
+    pub(crate) fn metrics(&self) -> BTreeMap<String, f64> {
+        let url = format!("http://127.0.0.1:{}/metrics", self.metrics_port);
+        let text = ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap();
+        let line = |line: &str| {
+            let (name, value) = line.rsplit_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        };
+        text.lines().filter(|line| !line.starts_with('#')).filter_map(line).collect()
     }
 
     /// A way to POST that outlives a borrow of this.

@@ -79,12 +79,7 @@ impl Session {
     }
 
     /// CommandComplete and ReadyForQuery; says whether the message goes on as it is.
-    fn held(
-        &mut self,
-        link: &mut Link,
-        header: Header,
-        body: &[u8],
-    ) -> Result<bool, End> {
+    fn held(&mut self, link: &mut Link, header: Header, body: &[u8]) -> Result<bool, End> {
         if !matches!(header.tag, b'C' | b'Z') {
             return Ok(false);
         }
@@ -113,7 +108,8 @@ impl Session {
     /// Tells the client what it does not know yet of the connection's parameters.
     pub(super) fn tell(&mut self, link: &mut Link) {
         let server = &link.held.server;
-        if Arc::ptr_eq(&server.parameters, &self.parameters) || !Arc::ptr_eq(&server.settings, &self.settings) {
+        if Arc::ptr_eq(&server.parameters, &self.parameters) || !Arc::ptr_eq(&server.settings, &self.settings)
+        {
             return;
         }
         for (name, value) in server.parameters.iter() {
@@ -149,7 +145,10 @@ impl Session {
             // What was accepted on another connection is refused on this one: it cannot serve this client.
             link.fatal = true;
             tracing::warn!(sqlstate = fields.get(b'C'), "settings of a session could not be brought over");
-            return Err(End::Fatal("08006", "the session could not be continued on another connection".into()));
+            return Err(End::Fatal(
+                "08006",
+                "the session could not be continued on another connection".into(),
+            ));
         }
         let severity = fields.get(b'V').unwrap_or_default();
         if matches!(severity, "FATAL" | "PANIC") {

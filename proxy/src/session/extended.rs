@@ -125,7 +125,11 @@ impl Session {
             Some(Named::Protocol(prepared)) => prepared,
             Some(Named::Sql) => return Found::As(name.to_owned(), None),
             None if name.is_empty() => {
-                return Found::Not(Fields::new("ERROR", "26000", "unnamed prepared statement does not exist"));
+                return Found::Not(Fields::new(
+                    "ERROR",
+                    "26000",
+                    "unnamed prepared statement does not exist",
+                ));
             }
             None => {
                 let text = format!("prepared statement \"{name}\" does not exist");
@@ -232,7 +236,9 @@ impl Session {
         }
         let portal = std::str::from_utf8(portal).map_err(|_| malformed())?;
         let judged = link.portals.get(portal).cloned();
-        if let Some(Outcome::Permit { pins, effects: true, permit, .. }) = judged.as_deref().map(|j| &j.outcome) {
+        if let Some(Outcome::Permit { pins, effects: true, permit, .. }) =
+            judged.as_deref().map(|j| &j.outcome)
+        {
             for effect in permit.statements.iter().flat_map(|s| &s.effects) {
                 self.adopt(link, effect, false);
             }

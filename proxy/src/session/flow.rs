@@ -320,7 +320,11 @@ mod tests {
             (vec![query()], b"EZI", "EZ"),
             (vec![query(), query()], b"IZICZI", "IZCZ"),
             (vec![Op::Query { judged: None, at: 0, quiet: true }, query()], b"CCZICZI", "CZ"),
-            (vec![parse(false), Op::Bind(None), Op::Describe(None), Op::Execute(None), sync()], b"12TDDCZI", "12TDDCZ"),
+            (
+                vec![parse(false), Op::Bind(None), Op::Describe(None), Op::Execute(None), sync()],
+                b"12TDDCZI",
+                "12TDDCZ",
+            ),
             (vec![parse(true), Op::Bind(None), Op::Execute(None), sync()], b"12CZI", "2CZ"),
             (vec![Op::Local(b'1'), Op::Bind(None), Op::Execute(None), sync()], b"2sZT", "12sZ"),
             (vec![parse(false), Op::Local(b'3'), sync()], b"1ZI", "13Z"),

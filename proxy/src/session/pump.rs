@@ -3,6 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
@@ -26,7 +27,10 @@ pub(super) enum Pumped {
 
 impl Session {
     /// Waits for the client to say something, and reads it.
-    pub(super) async fn listen(&mut self, mut killed: Pin<&mut WaitForCancellationFutureOwned>) -> Result<(), End> {
+    pub(super) async fn listen(
+        &mut self,
+        mut killed: Pin<&mut WaitForCancellationFutureOwned>,
+    ) -> Result<(), End> {
         poll_fn(|cx| {
             if killed.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Err(self.ended()));
@@ -36,7 +40,10 @@ impl Session {
                 self.input.reserve(READ_BYTES);
                 match poll_read_buf(Pin::new(&mut self.client), cx, &mut self.input) {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Err(End::Gone)),
-                    Poll::Ready(Ok(_)) => return Poll::Ready(Ok(())),
+                    Poll::Ready(Ok(bytes)) => {
+                        self.pool.counts.received.fetch_add(bytes as u64, Ordering::Relaxed);
+                        return Poll::Ready(Ok(()));
+                    }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                     Poll::Pending if self.input.is_empty() => self.input = BytesMut::new(),
                     Poll::Pending => {}
@@ -105,6 +112,7 @@ impl Session {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => Err(self.server_gone(link)),
             Poll::Ready(Ok(bytes)) => {
+                self.pool.counts.sent.fetch_add(bytes as u64, Ordering::Relaxed);
                 if bytes >= link.read {
                     link.read = (link.read * 2).min(MOST_READ_BYTES);
                 }
@@ -120,7 +128,8 @@ impl Session {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(0)) => Err(End::Gone),
             Poll::Ready(Err(error)) => Err(error.into()),
-            Poll::Ready(Ok(_)) => {
+            Poll::Ready(Ok(bytes)) => {
+                self.pool.counts.received.fetch_add(bytes as u64, Ordering::Relaxed);
                 self.upstream(link)?;
                 Ok(true)
             }

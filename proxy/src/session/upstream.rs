@@ -11,10 +11,10 @@ use time::OffsetDateTime;
 
 use super::flow::{Op, Parse};
 use super::{End, Link, Session};
+use crate::Shared;
 use crate::pins::Pins;
 use crate::statements::Named;
 use crate::verdicts::{Judged, Outcome, unreadable};
-use crate::Shared;
 
 /// What a Parse message holds besides its text, in bytes: a name and the types of 65,535 parameters.
 const PARSE_EXTRA_BYTES: usize = 300_000;
@@ -122,7 +122,8 @@ impl Session {
 
     fn too_long(&mut self, link: &mut Link, header: Header) {
         if header.tag != b'f' {
-            let text = format!("the statement is longer than {} bytes", self.shared.config.max_statement_bytes);
+            let text =
+                format!("the statement is longer than {} bytes", self.shared.config.max_statement_bytes);
             self.refuse(link, header.tag, Fields::new("ERROR", "54000", &text));
         }
     }
@@ -169,7 +170,11 @@ impl Session {
             b'F' => self.refuse(
                 link,
                 b'F',
-                Fields::new("ERROR", "0A000", "the function call protocol is not supported through the proxy"),
+                Fields::new(
+                    "ERROR",
+                    "0A000",
+                    "the function call protocol is not supported through the proxy",
+                ),
             ),
             tag => return Err(End::Fatal("08P01", format!("invalid frontend message type {tag}"))),
         }
@@ -213,7 +218,8 @@ impl Session {
         } else {
             // Under a name: a failed Parse leaves the unnamed statement alone.
             send_parse(link, DENIED, DENIED, b"\0\0");
-            let parse = Parse { quiet: false, judged: Some(judged), name: None, statement: None, unnamed: false };
+            let parse =
+                Parse { quiet: false, judged: Some(judged), name: None, statement: None, unnamed: false };
             link.flow.push(Op::Parse(parse));
         }
     }
@@ -328,7 +334,8 @@ impl Session {
     }
 
     fn event(&self, text: &str, class: Class) -> Event {
-        let mut event = Event::new(OffsetDateTime::now_utc(), class, Plane::Data, "statement", &self.info.login);
+        let mut event =
+            Event::new(OffsetDateTime::now_utc(), class, Plane::Data, "statement", &self.info.login);
         event.tenant_id = Some(self.info.tenant_id.clone());
         event.tenant = Some(self.info.tenant.clone());
         event.client_addr = Some(self.info.address.to_string());

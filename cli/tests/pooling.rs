@@ -1,0 +1,200 @@
+//! Transaction pooling that nobody notices: many clients on two server connections, each as if it had its own.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Installation, connect, refusal};
+use futures::{StreamExt, stream};
+use tokio_postgres::{AsyncMessage, Client, NoTls, SimpleQueryMessage};
+
+/// The first column of the first row.
+async fn value(client: &Client, sql: &str) -> String {
+    let rows = client.simple_query(sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+    let row = rows.iter().find_map(|m| match m {
+        SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or("NULL").to_owned()),
+        _ => None,
+    });
+    row.unwrap_or_else(|| panic!("{sql}: no row"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_look_private() {
+    let palisade = Installation::with("pooling", true, &[("PALISADE__PROXY__POOL_SIZE", "2")]);
+    let env = palisade.env();
+    let (owner, app) = (&env["PALISADE_URL_ACME_OWNER"], &env["PALISADE_URL_ACME_APP"]);
+    connect(owner).await.batch_execute("CREATE TABLE n (id int PRIMARY KEY, v text)").await.unwrap();
+    connections_are_shared(app).await;
+    settings_follow_their_client(app).await;
+    statements_follow_their_client(app).await;
+    definitions_renew_statements(owner, app).await;
+    pins_hold_and_are_released(&palisade, owner, app).await;
+    notifications_arrive(app).await;
+    nothing_is_left_behind(owner, app).await;
+    pools_limit(app).await;
+}
+
+async fn connections_are_shared(app: &str) {
+    let clients: Vec<Client> = stream::iter(0..20).then(|_| connect(app)).collect().await;
+    let mut pids: Vec<String> = Vec::new();
+    for client in &clients {
+        pids.push(value(client, "SELECT pg_backend_pid()").await);
+    }
+    pids.sort();
+    pids.dedup();
+    assert!(pids.len() <= 2, "20 clients use {} server connections", pids.len());
+}
+
+async fn settings_follow_their_client(app: &str) {
+    let (a, b) = (connect(app).await, connect(app).await);
+    a.batch_execute("SET timezone TO 'Asia/Tokyo'; SET myapp.user_id = 'o''hara'").await.unwrap();
+    b.batch_execute("SET timezone TO 'America/Lima'").await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(value(&a, "SHOW timezone").await, "Asia/Tokyo");
+        assert_eq!(value(&b, "SHOW timezone").await, "America/Lima");
+        assert_eq!(value(&a, "SELECT current_setting('myapp.user_id', true)").await, "o'hara");
+        assert!(matches!(
+            value(&b, "SELECT current_setting('myapp.user_id', true)").await.as_str(),
+            "NULL" | ""
+        ));
+    }
+    // What a transaction did not commit is not kept, and what it set locally ends with it.
+    a.batch_execute("BEGIN; SET timezone TO 'UTC'; SET LOCAL work_mem = '9MB'; ROLLBACK").await.unwrap();
+    assert_eq!(value(&a, "SHOW timezone").await, "Asia/Tokyo");
+    assert!(a.batch_execute("SET timezone TO 'Europe/Oslo'; SELECT 1/0").await.is_err());
+    assert_eq!(value(&a, "SHOW timezone").await, "Asia/Tokyo");
+    a.batch_execute("RESET timezone").await.unwrap();
+    assert_ne!(value(&a, "SHOW timezone").await, "Asia/Tokyo");
+    b.batch_execute("DISCARD ALL").await.unwrap();
+    assert_ne!(value(&b, "SHOW timezone").await, "America/Lima");
+    // The settings of a startup packet are what RESET returns to.
+    let c = connect(&format!("{app}?options=-c%20timezone%3DAsia%2FTokyo")).await;
+    assert_eq!(value(&c, "SHOW timezone").await, "Asia/Tokyo");
+    c.batch_execute("SET timezone TO 'UTC'").await.unwrap();
+    c.batch_execute("RESET ALL").await.unwrap();
+    assert_eq!(value(&c, "SHOW timezone").await, "Asia/Tokyo");
+}
+
+async fn statements_follow_their_client(app: &str) {
+    let (a, b) = (connect(app).await, connect(app).await);
+    // Both libraries call their first statement s0.
+    let first = a.prepare("SELECT $1::int + 1").await.unwrap();
+    let second = b.prepare("SELECT $1::text || '!'").await.unwrap();
+    for n in 0..5 {
+        assert_eq!(a.query_one(&first, &[&n]).await.unwrap().get::<_, i32>(0), n + 1);
+        assert_eq!(b.query_one(&second, &[&"x"]).await.unwrap().get::<_, String>(0), "x!");
+    }
+    // SQL's own prepared statements, and SQL that speaks of the protocol's.
+    a.batch_execute("PREPARE mine (int) AS SELECT $1 * 2").await.unwrap();
+    assert_eq!(value(&a, "EXECUTE mine (21)").await, "42");
+    let (code, message) = refusal(&b, "EXECUTE mine (21)").await;
+    assert_eq!((code.as_str(), message.as_str()), ("26000", "prepared statement \"mine\" does not exist"));
+    a.batch_execute("DEALLOCATE ALL").await.unwrap();
+    assert_eq!(refusal(&a, "EXECUTE mine (21)").await.0, "26000");
+    assert_eq!(refusal(&b, "DEALLOCATE nothing").await.0, "26000");
+    // In a failed transaction nothing runs, as in PostgreSQL.
+    assert!(b.batch_execute("BEGIN; SELECT 1/0").await.is_err());
+    assert_eq!(b.query_one(&second, &[&"x"]).await.unwrap_err().code().unwrap().code(), "25P02");
+    b.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(b.query_one(&second, &[&"x"]).await.unwrap().get::<_, String>(0), "x!");
+}
+
+async fn definitions_renew_statements(owner: &str, app: &str) {
+    let owner = connect(owner).await;
+    owner.batch_execute("CREATE TABLE wide (a int); INSERT INTO wide VALUES (1)").await.unwrap();
+    let before = connect(app).await;
+    let columns = before.prepare("SELECT * FROM wide").await.unwrap().columns().len();
+    assert_eq!(columns, 1);
+    owner.batch_execute("ALTER TABLE wide ADD COLUMN b int").await.unwrap();
+    let after = connect(app).await;
+    let statement = after.prepare("SELECT * FROM wide").await.unwrap();
+    assert_eq!(statement.columns().len(), 2);
+    assert_eq!(after.query_one(&statement, &[]).await.unwrap().len(), 2);
+}
+
+async fn pins_hold_and_are_released(palisade: &Installation, owner: &str, app: &str) {
+    let pins = |reason: &str| {
+        let name = format!("palisade_pins_total{{reason=\"{reason}\"}}");
+        palisade.metrics().get(&name).copied().unwrap_or_default()
+    };
+    let a = connect(app).await;
+    a.batch_execute("CREATE TEMP TABLE t (v int); INSERT INTO t VALUES (7)").await.unwrap();
+    // Others go on beside it.
+    for _ in 0..3 {
+        let b = connect(app).await;
+        assert_eq!(refusal(&b, "SELECT * FROM t").await.0, "42P01");
+        assert_eq!(value(&a, "SELECT v FROM t").await, "7");
+    }
+    assert!(pins("temporary_object") >= 1.0);
+    a.batch_execute("DISCARD ALL").await.unwrap();
+    assert_eq!(refusal(&a, "SELECT v FROM t").await.0, "42P01");
+    // A lock is the session's own, and is gone with it.
+    a.batch_execute("SELECT pg_advisory_lock(4711)").await.unwrap();
+    let b = connect(app).await;
+    assert_eq!(value(&b, "SELECT pg_try_advisory_lock(4711)").await, "f");
+    drop(a);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(value(&b, "SELECT pg_try_advisory_lock(4711)").await, "t");
+    drop(b);
+    // A cursor WITH HOLD, read after its transaction.
+    let c = connect(app).await;
+    c.batch_execute("BEGIN; DECLARE h CURSOR WITH HOLD FOR SELECT 5; COMMIT").await.unwrap();
+    assert_eq!(value(&c, "FETCH h").await, "5");
+    // The owner's role comes back after everything was discarded.
+    let d = connect(owner).await;
+    d.batch_execute("DISCARD ALL").await.unwrap();
+    d.batch_execute("CREATE TABLE after_discard (a int)").await.unwrap();
+    connect(owner)
+        .await
+        .batch_execute("ALTER TABLE after_discard ADD b int; DROP TABLE after_discard")
+        .await
+        .unwrap();
+}
+
+async fn notifications_arrive(app: &str) {
+    let config: tokio_postgres::Config = app.parse().unwrap();
+    let (listener, mut connection) = config.connect(NoTls).await.unwrap();
+    let (heard, mut told) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+            if let AsyncMessage::Notification(note) = message {
+                let _ = heard.send((note.channel().to_owned(), note.payload().to_owned()));
+            }
+        }
+    });
+    listener.batch_execute("LISTEN news").await.unwrap();
+    connect(app).await.batch_execute("NOTIFY news, 'hello'").await.unwrap();
+    let note = tokio::time::timeout(Duration::from_secs(5), told.recv()).await.unwrap().unwrap();
+    assert_eq!(note, ("news".to_owned(), "hello".to_owned()));
+}
+
+async fn nothing_is_left_behind(owner: &str, app: &str) {
+    for _ in 0..5 {
+        let gone = connect(app).await;
+        gone.batch_execute("BEGIN; INSERT INTO n VALUES (1, 'never committed')").await.unwrap();
+        drop(gone);
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let b = connect(app).await;
+    assert_eq!(value(&b, "SELECT count(*) FROM n").await, "0");
+    // A statement whose client is gone is cancelled, not waited for.
+    let slow = connect(app).await;
+    let _ = tokio::time::timeout(Duration::from_millis(200), slow.batch_execute("SELECT pg_sleep(60)")).await;
+    let token = slow.cancel_token();
+    token.cancel_query(NoTls).await.unwrap();
+    assert_eq!(value(&b, "SELECT 1").await, "1");
+    assert_eq!(value(&connect(owner).await, "SELECT count(*) FROM n").await, "0");
+}
+
+async fn pools_limit(app: &str) {
+    let (a, b, c) = (connect(app).await, connect(app).await, connect(app).await);
+    a.batch_execute("BEGIN; SELECT 1").await.unwrap();
+    b.batch_execute("BEGIN; SELECT 1").await.unwrap();
+    let waiting = tokio::spawn(async move { value(&c, "SELECT 3").await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!waiting.is_finished(), "a third transaction waits");
+    a.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap(), "3");
+    b.batch_execute("COMMIT").await.unwrap();
+}
