@@ -90,7 +90,11 @@ fn serve(
         if demo {
             demo::make(&api, &token, &mut env)?;
         }
+        // The secrets are kept before they are used.
         dev_env::write(&layout.dev_env(), &env)?;
+        if demo {
+            tokio::runtime::Handle::current().block_on(demo::seed(&env))?;
+        }
         announce(layout, settings, listen, &env, started)
     })
 }
