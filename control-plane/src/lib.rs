@@ -6,6 +6,7 @@
 //! - `provision`: a tenant in one transaction, its verification, and the removal of what failed.
 //! - `lifecycle`: suspend, resume, rotate, roll back.
 //! - `reconcile`: finishes or removes what a crash left.
+//! - `settings`, `plans`, `limits`: what an operator sets on tenants.
 //! - `tenants`, `operations`, `audit`: queries.
 //! - [`http`]: the API.
 //!
@@ -18,9 +19,12 @@ pub mod http;
 mod audit;
 mod deep;
 mod lifecycle;
+mod limits;
 mod operations;
+mod plans;
 mod provision;
 mod reconcile;
+mod settings;
 mod store;
 mod template;
 mod tenants;

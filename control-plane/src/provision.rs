@@ -9,6 +9,7 @@ use palisade_catalog::names::{self, TENANT_GROUP};
 use palisade_catalog::secrets::random_client_secret;
 use time::OffsetDateTime;
 use tokio_postgres::NoTls;
+use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use crate::http::problem::Problem;
@@ -78,7 +79,14 @@ async fn reserve(shared: &Shared, t: &NewTenant) -> Result<(), Problem> {
                 &t.plan,
             ],
         )
-        .await?;
+        .await
+        .map_err(|error| match error.code() {
+            Some(&SqlState::FOREIGN_KEY_VIOLATION) => Problem::field(
+                "plan",
+                format!("there is no plan \"{}\"; GET /api/v1/plans lists them", t.plan),
+            ),
+            _ => error.into(),
+        })?;
     if inserted == 0 {
         return Err(Problem::conflict(format!("the slug \"{}\" is taken; choose another", t.slug)));
     }
@@ -231,7 +239,7 @@ async fn probe(shared: &Shared, id: &TenantId) -> Result<(), String> {
     let _ = connection.await;
     for (what, result) in [("read the control tables", denied), ("switch its role", switched)] {
         match result.err().and_then(|e| e.code().cloned()) {
-            Some(code) if code == tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE => {}
+            Some(code) if code == SqlState::INSUFFICIENT_PRIVILEGE => {}
             other => return Err(format!("the tenant could {what} ({other:?})")),
         }
     }
