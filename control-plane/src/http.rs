@@ -13,6 +13,7 @@ mod confirm;
 mod idempotency;
 mod misc;
 mod plans;
+mod templates;
 mod tenants;
 mod ui;
 
@@ -40,7 +41,7 @@ const BODY_BYTES: usize = 1 << 20;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Every endpoint below `/api/v1` with the right that it needs: what the authorisation test walks.
-pub(crate) const ENDPOINTS: [(&str, &str, Right); 16] = [
+pub(crate) const ENDPOINTS: [(&str, &str, Right); 17] = [
     ("GET", "/tenants", Right::View),
     ("POST", "/tenants", Right::Admin),
     ("GET", "/tenants/{id}", Right::View),
@@ -52,6 +53,7 @@ pub(crate) const ENDPOINTS: [(&str, &str, Right); 16] = [
     ("POST", "/tenants/{id}/logins/{login}/rotate", Right::Admin),
     ("GET", "/operations/{id}", Right::View),
     ("GET", "/templates", Right::View),
+    ("POST", "/templates", Right::Admin),
     ("GET", "/plans", Right::View),
     ("PUT", "/plans/{name}", Right::Admin),
     ("GET", "/audit", Right::Audit),
@@ -70,7 +72,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/tenants/{id}/resume", post(tenants::switch::resume))
         .route("/tenants/{id}/logins/{login}/rotate", post(tenants::switch::rotate))
         .route("/operations/{id}", get(misc::operation))
-        .route("/templates", get(misc::templates))
+        .route("/templates", get(templates::list).post(templates::register))
         .route("/plans", get(plans::list))
         .route("/plans/{name}", put(plans::put))
         .route("/audit", get(audit::list))

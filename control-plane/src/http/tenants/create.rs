@@ -16,7 +16,7 @@ use crate::http::{Body, idempotency, short};
 use crate::operations::Operation;
 use crate::provision::{Credential, NewTenant};
 use crate::tenants::Tenant;
-use crate::{Shared, operations, provision, tenants};
+use crate::{Shared, operations, provision, templates, tenants};
 
 /// A wish for a tenant.
 #[derive(Deserialize)]
@@ -50,22 +50,23 @@ pub(crate) async fn create(
     let slug = Slug::parse(&body.slug).map_err(|e| Problem::field("slug", e.to_string()))?;
     let display_name = short(body.display_name.unwrap_or_else(|| slug.to_string()), "display_name")?;
     let plan = short(body.plan.unwrap_or_else(|| "default".into()), "plan")?;
-    if let Some(template) = body.template.filter(|t| *t != shared.template.name) {
-        return Err(Problem::field(
-            "template",
-            format!("there is no template \"{template}\"; GET /api/v1/templates lists them"),
-        ));
-    }
+    let name = body.template.unwrap_or_else(|| shared.config.template_name.clone());
+    let client = shared.pool.get().await?;
+    let template = templates::compiled(&**client, &name, None).await?.ok_or_else(|| {
+        let said = format!("there is no template \"{name}\"; GET /api/v1/templates lists them");
+        Problem::field("template", said)
+    })?;
+    drop(client);
     let operation = Uuid::now_v7();
     let key = headers.get("idempotency-key").and_then(|k| k.to_str().ok());
     if let Some(key) = key {
-        let wish = format!("{slug}\n{display_name}\n{plan}");
+        let wish = format!("{slug}\n{display_name}\n{plan}\n{name}");
         if let Some(earlier) = idempotency::remember(&shared, &caller.subject, key, &wish, operation).await? {
             return repeat(&shared, earlier).await;
         }
     }
     let actor = caller.subject.clone();
-    let tenant = NewTenant { id: TenantId::random(), slug, display_name, plan, operation, actor };
+    let tenant = NewTenant { id: TenantId::random(), slug, display_name, plan, template, operation, actor };
     // A task of its own: a caller that goes away must not leave half a tenant.
     let worker = shared.clone();
     let id = tenant.id.to_string();
