@@ -13,12 +13,24 @@ use serde_json::json;
 async fn a_tenant_works_and_is_stopped_at_the_border() {
     let palisade = Installation::start("e2e", true);
     let env = palisade.env();
+    demo_data(&env).await;
     application_work(&env["PALISADE_URL_ACME_OWNER"], &env["PALISADE_URL_ACME_APP"]).await;
     border(&palisade, &env["PALISADE_URL_ACME_OWNER"]).await;
     rights(&env["PALISADE_URL_ACME_READONLY"]).await;
     on_record(&palisade).await;
     suspension(&palisade).await;
     authorisation(&palisade);
+}
+
+/// Both demo tenants have rows of their own, and the same statement shows each its own only.
+async fn demo_data(env: &std::collections::BTreeMap<String, String>) {
+    let count = "SELECT count(*) FILTER (WHERE u.email LIKE '%@acme.example'),
+                        count(*) FILTER (WHERE u.email LIKE '%@globex.example')
+                 FROM users u JOIN orders o ON o.user_id = u.id JOIN order_lines l ON l.order_id = o.id";
+    for (variable, want) in [("PALISADE_URL_ACME_APP", (96, 0)), ("PALISADE_URL_GLOBEX_APP", (0, 72))] {
+        let row = connect(&env[variable]).await.query_one(count, &[]).await.unwrap();
+        assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), want, "{variable}");
+    }
 }
 
 async fn application_work(owner: &str, app: &str) {
@@ -104,7 +116,7 @@ fn tenant_schema(palisade: &Installation, slug: &str) -> String {
 
 async fn rights(readonly: &str) {
     let client = connect(readonly).await;
-    assert_eq!(client.query("SELECT * FROM users", &[]).await.unwrap().len(), 0);
+    assert_eq!(client.query("SELECT * FROM users", &[]).await.unwrap().len(), 12);
     assert_eq!(refusal(&client, "INSERT INTO users (email, name) VALUES ('a', 'b')").await.0, "42501");
     assert_eq!(refusal(&client, "CREATE TABLE x (a int)").await.0, "42501");
 }

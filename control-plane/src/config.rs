@@ -17,6 +17,11 @@ pub struct ControlPlaneConfig {
     pub master_key_file: PathBuf,
     /// Host and port of the proxy as clients reach it; stands in connection strings. Default `127.0.0.1:6432`.
     pub proxy_address: String,
+    /// Host and port of a proxy that new tenants are verified through before they are opened. Without it that step
+    /// is recorded as skipped. Default: none; `palisade up` sets its own proxy.
+    pub verify_through: Option<String>,
+    /// Longest wait until that proxy lets a new tenant in, in milliseconds; then the tenant is removed. Default 5000.
+    pub verify_timeout_ms: u32,
     /// Folder with the tenants' template (`V1__init.sql` …). Default: the example template of this binary.
     pub template_dir: Option<PathBuf>,
     /// Name of the template. Default `default`.
@@ -54,6 +59,8 @@ impl Default for ControlPlaneConfig {
             database_url: String::new(),
             master_key_file: PathBuf::new(),
             proxy_address: "127.0.0.1:6432".into(),
+            verify_through: None,
+            verify_timeout_ms: 5_000,
             template_dir: None,
             template_name: "default".into(),
             pool_size: 8,
@@ -105,6 +112,13 @@ impl ControlPlaneConfig {
         check((1..=1000).contains(&self.pool_size), "pool_size must be 1 to 1000");
         check(self.role_connection_limit > 0, "role_connection_limit must be at least 1");
         check(self.proxy_address.rsplit_once(':').is_some(), "proxy_address must be host:port");
+        check(
+            self.verify_through.as_ref().is_none_or(|a| {
+                a.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+            }),
+            "verify_through must be host:port of a proxy",
+        );
+        check((100..=20_000).contains(&self.verify_timeout_ms), "verify_timeout_ms must be 100 to 20000");
         errors
     }
 }

@@ -9,7 +9,11 @@ pub(crate) mod auth;
 pub(crate) mod problem;
 
 mod audit;
+mod confirm;
+mod idempotency;
 mod misc;
+mod plans;
+mod templates;
 mod tenants;
 mod ui;
 
@@ -20,7 +24,9 @@ use axum::Router;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -35,10 +41,11 @@ const BODY_BYTES: usize = 1 << 20;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Every endpoint below `/api/v1` with the right that it needs: what the authorisation test walks.
-pub(crate) const ENDPOINTS: [(&str, &str, Right); 13] = [
+pub(crate) const ENDPOINTS: [(&str, &str, Right); 17] = [
     ("GET", "/tenants", Right::View),
     ("POST", "/tenants", Right::Admin),
     ("GET", "/tenants/{id}", Right::View),
+    ("PATCH", "/tenants/{id}", Right::Admin),
     ("GET", "/tenants/{id}/status", Right::View),
     ("POST", "/tenants/{id}/rollback", Right::Admin),
     ("POST", "/tenants/{id}/suspend", Right::Admin),
@@ -46,6 +53,9 @@ pub(crate) const ENDPOINTS: [(&str, &str, Right); 13] = [
     ("POST", "/tenants/{id}/logins/{login}/rotate", Right::Admin),
     ("GET", "/operations/{id}", Right::View),
     ("GET", "/templates", Right::View),
+    ("POST", "/templates", Right::Admin),
+    ("GET", "/plans", Right::View),
+    ("PUT", "/plans/{name}", Right::Admin),
     ("GET", "/audit", Right::Audit),
     ("POST", "/explain", Right::View),
     ("GET", "/whoami", Right::View),
@@ -54,15 +64,17 @@ pub(crate) const ENDPOINTS: [(&str, &str, Right); 13] = [
 /// All routes.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let api = Router::new()
-        .route("/tenants", get(tenants::list).post(tenants::create))
-        .route("/tenants/{id}", get(tenants::show))
+        .route("/tenants", get(tenants::list).post(tenants::create::create))
+        .route("/tenants/{id}", get(tenants::show).patch(tenants::change::change))
         .route("/tenants/{id}/status", get(tenants::status))
-        .route("/tenants/{id}/rollback", post(tenants::rollback))
-        .route("/tenants/{id}/suspend", post(tenants::suspend))
-        .route("/tenants/{id}/resume", post(tenants::resume))
-        .route("/tenants/{id}/logins/{login}/rotate", post(tenants::rotate))
+        .route("/tenants/{id}/rollback", post(tenants::rollback::rollback))
+        .route("/tenants/{id}/suspend", post(tenants::switch::suspend))
+        .route("/tenants/{id}/resume", post(tenants::switch::resume))
+        .route("/tenants/{id}/logins/{login}/rotate", post(tenants::switch::rotate))
         .route("/operations/{id}", get(misc::operation))
-        .route("/templates", get(misc::templates))
+        .route("/templates", get(templates::list).post(templates::register))
+        .route("/plans", get(plans::list))
+        .route("/plans/{name}", put(plans::put))
         .route("/audit", get(audit::list))
         .route("/explain", post(misc::explain))
         .route("/whoami", get(misc::whoami))
@@ -143,4 +155,27 @@ pub(crate) fn page_size(limit: Option<i64>) -> Result<i64, Problem> {
         limit @ 1..=200 => Ok(limit),
         _ => Err(Problem::invalid("limit must be 1 to 200")),
     }
+}
+
+/// Longest text that people write for people, in bytes.
+const TEXT_BYTES: usize = 200;
+
+/// A text of people for people, bounded.
+pub(crate) fn short(text: String, what: &str) -> Result<String, Problem> {
+    if text.len() > TEXT_BYTES || text.chars().any(char::is_control) {
+        return Err(Problem::field(
+            what,
+            format!("must be at most {TEXT_BYTES} bytes without control characters"),
+        ));
+    }
+    Ok(text)
+}
+
+/// A cursor is ours to read: anything else is a clear error.
+pub(crate) fn decode_cursor(cursor: &str) -> Result<String, Problem> {
+    URL_SAFE_NO_PAD
+        .decode(cursor)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| Problem::bad_request("the cursor is not one that a page gave"))
 }

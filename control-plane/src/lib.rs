@@ -2,10 +2,12 @@
 //!
 //! - [`config`]: its settings, each with unit and default.
 //! - `store`: the pool, the catalog's migrations at start.
-//! - `template`: a folder of migrations, compiled into one script and judged before it may be used.
-//! - `provision`: a tenant in one transaction, its verification, and the removal of what failed.
+//! - `template`, `register`, `templates`: migrations, judged and tried in a scratch schema before they may be used.
+//! - `foundation`, `provision`, `verify`, `removal`: a tenant in one transaction, its verification by fingerprint and
+//!   by both walls, and the removal of what failed.
 //! - `lifecycle`: suspend, resume, rotate, roll back.
 //! - `reconcile`: finishes or removes what a crash left.
+//! - `settings`, `plans`, `limits`: what an operator sets on tenants.
 //! - `tenants`, `operations`, `audit`: queries.
 //! - [`http`]: the API.
 //!
@@ -17,13 +19,21 @@ pub mod http;
 
 mod audit;
 mod deep;
+mod foundation;
 mod lifecycle;
+mod limits;
 mod operations;
+mod plans;
 mod provision;
 mod reconcile;
+mod register;
+mod removal;
+mod settings;
 mod store;
 mod template;
+mod templates;
 mod tenants;
+mod verify;
 
 use std::sync::Arc;
 
@@ -33,6 +43,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use config::ControlPlaneConfig;
+use register::RegisterError;
 
 /// Why the control plane cannot start, in a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +55,7 @@ pub enum StartError {
     #[error("a migration of the catalog failed: {0}")]
     Migration(String),
     /// The template cannot be used.
-    #[error("the template {0}")]
+    #[error("the template: {0}")]
     Template(String),
     /// The policy cannot be used.
     #[error(transparent)]
@@ -64,7 +75,6 @@ pub(crate) struct Shared {
     pub(crate) master: MasterKey,
     pub(crate) judge: Arc<Judge>,
     pub(crate) limits: Limits,
-    pub(crate) template: template::Template,
     pub(crate) tokens: http::auth::Verifier,
 }
 
@@ -82,12 +92,17 @@ impl ControlPlane {
     pub async fn start(config: ControlPlaneConfig, master: MasterKey) -> Result<Self, StartError> {
         let tokens = http::auth::Verifier::new(&config.auth).map_err(StartError::Key)?;
         let limits = Limits::default();
-        let (judge, template) = prepare(config.clone(), limits).await?;
+        let judge = Arc::new(Judge::embedded()?);
+        let source = source(config.clone(), judge.clone(), limits).await.map_err(StartError::Template)?;
         let listener =
             TcpListener::bind(config.listen).await.map_err(|e| StartError::Listen(config.listen, e))?;
         let pool = store::open(&config).map_err(StartError::Database)?;
         store::migrate(&config, &pool, &master).await?;
-        let shared = Arc::new(Shared { config, pool, master, judge, limits, template, tokens });
+        let shared = Arc::new(Shared { config, pool, master, judge, limits, tokens });
+        register::register(&shared, &source, "system", false).await.map_err(|error| match error {
+            RegisterError::Refused(refusal) => StartError::Template(refusal.to_string()),
+            RegisterError::Failed(problem) => StartError::Database(problem.detail),
+        })?;
         reconcile::once(&shared).await.map_err(|e| StartError::Database(e.detail))?;
         Ok(Self { shared, listener })
     }
@@ -111,14 +126,18 @@ impl ControlPlane {
     }
 }
 
-/// The policy, and the template judged by it.
-async fn prepare(
+/// The configured template's files, or the example's, judged.
+async fn source(
     config: ControlPlaneConfig,
+    judge: Arc<Judge>,
     limits: Limits,
-) -> Result<(Arc<Judge>, template::Template), StartError> {
-    let judge = Arc::new(Judge::embedded()?);
-    let reader = judge.clone();
-    let template = deep::deep(move || template::Template::load(&config, &reader, &limits)).await;
-    let template = template.unwrap_or_else(|| Err("cannot be read".into())).map_err(StartError::Template)?;
-    Ok((judge, template))
+) -> Result<template::Source, String> {
+    let read = deep::deep(move || {
+        let files = match &config.template_dir {
+            Some(folder) => template::read_folder(folder)?,
+            None => template::example(),
+        };
+        template::compile(&config.template_name, files, &judge, &limits)
+    });
+    read.await.ok_or("cannot be read")?.map_err(|refusal| refusal.to_string())
 }

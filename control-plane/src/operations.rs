@@ -51,7 +51,7 @@ pub(crate) async fn begin(
     Ok(())
 }
 
-/// Writes where a step stands.
+/// Writes where a step stands, and holds the operation for as long as a step may take.
 pub(crate) async fn step(
     tx: &Transaction<'_>,
     operation: Uuid,
@@ -66,6 +66,12 @@ pub(crate) async fn step(
          ON CONFLICT (operation_id, position) DO UPDATE
            SET state = excluded.state, detail = excluded.detail, finished_at = excluded.finished_at",
         &[&operation, &position, &name, &state, &detail],
+    )
+    .await?;
+    tx.execute(
+        "UPDATE palisade_control.operations SET lease_until = clock_timestamp() + interval '30 seconds'
+         WHERE id = $1 AND state = 'running'",
+        &[&operation],
     )
     .await?;
     Ok(())

@@ -1,22 +1,20 @@
-//! A tenant in one transaction, its verification, and the removal of what failed.
+//! A new tenant: its slug is reserved, everything is made in one transaction, verified, opened. What fails is removed.
 
 use std::sync::Arc;
 
-use deadpool_postgres::Transaction;
-use palisade_catalog::audit::{Class, Decision, Event, Plane};
+use palisade_catalog::audit::{Class, Event, Plane};
 use palisade_catalog::ids::{LoginName, RoleKind, Slug, TenantId};
-use palisade_catalog::names::{self, TENANT_GROUP};
+use palisade_catalog::names;
 use palisade_catalog::secrets::random_client_secret;
 use time::OffsetDateTime;
-use tokio_postgres::NoTls;
+use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
+use crate::foundation::{self, KINDS};
 use crate::http::problem::Problem;
 use crate::store::verifier;
-use crate::{Shared, audit, operations};
-
-/// The role kinds that every tenant has.
-pub(crate) const KINDS: [&str; 3] = ["owner", "app", "readonly"];
+use crate::templates::Compiled;
+use crate::{Shared, audit, operations, removal, verify};
 
 /// A wish for a tenant, checked.
 pub(crate) struct NewTenant {
@@ -24,6 +22,7 @@ pub(crate) struct NewTenant {
     pub(crate) slug: Slug,
     pub(crate) display_name: String,
     pub(crate) plan: String,
+    pub(crate) template: Compiled,
     pub(crate) operation: Uuid,
     pub(crate) actor: String,
 }
@@ -41,28 +40,29 @@ pub(crate) struct Credential {
 pub(crate) async fn create(shared: &Arc<Shared>, tenant: &NewTenant) -> Result<Vec<Credential>, Problem> {
     reserve(shared, tenant).await?;
     let credentials = credentials(shared, tenant);
-    let result = async {
-        provision(shared, tenant, &credentials).await?;
-        verify(shared, &tenant.id)
-            .await
-            .map_err(|reason| Problem::internal(format!("verification failed: {reason}")))?;
-        activate(shared, &tenant.id, tenant.operation, &tenant.actor).await
-    }
-    .await;
-    match result {
+    match build(shared, tenant, &credentials).await {
         Ok(()) => Ok(credentials),
         Err(problem) => {
-            remove(shared, &tenant.id, tenant.operation, &tenant.actor, &problem.detail).await?;
+            removal::remove(shared, &tenant.id, tenant.operation, &tenant.actor, &problem.detail).await?;
             Err(problem)
         }
     }
+}
+
+/// Provisions, verifies and opens a reserved tenant.
+async fn build(shared: &Shared, tenant: &NewTenant, credentials: &[Credential]) -> Result<(), Problem> {
+    let failed = |reason: String| Problem::internal(format!("verification failed: {reason}"));
+    provision(shared, tenant, credentials).await?;
+    verify::catalog(shared, &tenant.id, &tenant.template).await.map_err(failed)?;
+    verify::second_wall(shared, &tenant.id).await.map_err(failed)?;
+    let skipped = verify::first_wall(shared, &tenant.id, &tenant.slug, credentials).await.map_err(failed)?;
+    activate(shared, &tenant.id, tenant.operation, &tenant.actor, skipped).await
 }
 
 /// The durable intent: a row that reserves the slug, and the operation.
 async fn reserve(shared: &Shared, t: &NewTenant) -> Result<(), Problem> {
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;
-    let template = &shared.template;
     let inserted = tx
         .execute(
             "INSERT INTO palisade_control.tenants
@@ -73,12 +73,19 @@ async fn reserve(shared: &Shared, t: &NewTenant) -> Result<(), Problem> {
                 &t.slug.as_str(),
                 &t.display_name,
                 &names::schema(&t.id),
-                &template.name,
-                &template.version,
+                &t.template.name,
+                &t.template.version,
                 &t.plan,
             ],
         )
-        .await?;
+        .await
+        .map_err(|error| match error.code() {
+            Some(&SqlState::FOREIGN_KEY_VIOLATION) => Problem::field(
+                "plan",
+                format!("there is no plan \"{}\"; GET /api/v1/plans lists them", t.plan),
+            ),
+            _ => error.into(),
+        })?;
     if inserted == 0 {
         return Err(Problem::conflict(format!("the slug \"{}\" is taken; choose another", t.slug)));
     }
@@ -110,7 +117,9 @@ async fn provision(shared: &Shared, t: &NewTenant, credentials: &[Credential]) -
     let tx = client.transaction().await?;
     operations::step(&tx, t.operation, 2, "provision", "running", "roles, schema, objects and grants")
         .await?;
-    tx.batch_execute(&script(shared, &t.id)).await.map_err(|e| Problem::internal(describe(&e)))?;
+    tx.batch_execute(&foundation::whole(shared, &t.id, &t.template.script))
+        .await
+        .map_err(|e| Problem::internal(describe(&e)))?;
     for credential in credentials {
         let login = LoginName::parse(&credential.login).map_err(|e| Problem::internal(e.to_string()))?;
         let kind = RoleKind::parse(&credential.kind).map_err(|e| Problem::internal(e.to_string()))?;
@@ -142,112 +151,20 @@ async fn provision(shared: &Shared, t: &NewTenant, credentials: &[Credential]) -
     Ok(())
 }
 
-/// The whole tenant as one batch. Names are made of our own characters only, verifiers hold no quote.
-fn script(shared: &Shared, id: &TenantId) -> String {
-    let (schema, owner) = (names::schema(id), names::owner_role(id));
-    let limit = shared.config.role_connection_limit;
-    let mut sql = format!("CREATE ROLE {owner} NOLOGIN NOINHERIT;\n");
-    for kind in KINDS {
-        let role = login_role(id, kind);
-        let password = verifier(&shared.master.server_password(&role, 1));
-        sql.push_str(&format!(
-            "CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS
-               CONNECTION LIMIT {limit} PASSWORD '{password}' IN ROLE {TENANT_GROUP};\n"
-        ));
-    }
-    let (own, app, readonly) = (login_role(id, "owner"), login_role(id, "app"), login_role(id, "readonly"));
-    // The owner role is in the tenants' group too: it is who the owner's sessions are.
-    sql.push_str(&format!(
-        "GRANT {TENANT_GROUP} TO {owner} ;
-         ALTER ROLE {owner} INHERIT;
-         GRANT {owner} TO {own};
-         CREATE SCHEMA {schema} AUTHORIZATION {owner};
-         GRANT USAGE ON SCHEMA {schema} TO {app}, {readonly};
-         SET LOCAL ROLE {owner};
-         ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {app};
-         ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {readonly};
-         ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO {app};
-         ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT EXECUTE ON ROUTINES TO {app}, {readonly};
-         ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON ROUTINES FROM PUBLIC;
-         ALTER DEFAULT PRIVILEGES REVOKE USAGE ON TYPES FROM PUBLIC;
-         ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT USAGE ON TYPES TO {app}, {readonly};
-         SET LOCAL search_path = {schema}, pg_temp;
-         {}
-         RESET ROLE;
-         SET LOCAL search_path = pg_catalog, pg_temp;\n",
-        shared.template.script
-    ));
-    sql
-}
-
-fn login_role(id: &TenantId, kind: &str) -> String {
-    format!("{}_l_{kind}", names::schema(id))
-}
-
-/// Looks at what was made, and through the second wall: logs in as the tenant and tries what must fail.
-pub(crate) async fn verify(shared: &Shared, id: &TenantId) -> Result<(), String> {
-    let schema = names::schema(id);
-    let client = shared.pool.get().await.map_err(|e| e.to_string())?;
-    let row = client
-        .query_one(
-            "SELECT (SELECT count(*) FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
-                     WHERE n.nspname = $1 AND r.rolname = $2),
-                    (SELECT count(*) FROM pg_roles WHERE rolname = ANY ($3) AND rolcanlogin AND NOT rolsuper),
-                    (SELECT count(*) FROM pg_namespace n, aclexplode(n.nspacl) a
-                     WHERE n.nspname = $1
-                       AND coalesce((SELECT rolname FROM pg_roles r WHERE r.oid = a.grantee), '') NOT LIKE $4)",
-            &[
-                &schema,
-                &names::owner_role(id),
-                &KINDS.map(|k| login_role(id, k)).to_vec(),
-                &format!("{}\\_%", schema.replace('_', "\\_")),
-            ],
-        )
-        .await
-        .map_err(|e| describe(&e))?;
-    let (schemas, roles, strangers): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
-    if schemas != 1 || roles != KINDS.len() as i64 {
-        return Err(format!("{schemas} of 1 schemas and {roles} of {} roles are there", KINDS.len()));
-    }
-    if strangers != 0 {
-        return Err(format!("{strangers} grants on the schema are somebody else's"));
-    }
-    probe(shared, id).await
-}
-
-/// Logs in as the tenant's owner and asks for what wall 2 must refuse.
-async fn probe(shared: &Shared, id: &TenantId) -> Result<(), String> {
-    let role = login_role(id, "owner");
-    let mut config: tokio_postgres::Config =
-        shared.config.database_url.parse().map_err(|e| format!("{e}"))?;
-    config.user(&role).password(shared.master.server_password(&role, 1)).application_name("palisade probe");
-    let (client, connection) =
-        config.connect(NoTls).await.map_err(|e| format!("login as {role}: {}", describe(&e)))?;
-    let connection = tokio::spawn(connection);
-    let denied = client.batch_execute("SELECT 1 FROM palisade_control.tenants").await;
-    let switched = client.batch_execute("SET ROLE palisade_proxy").await;
-    drop(client);
-    // The connection ends with its client; how it ends says nothing.
-    let _ = connection.await;
-    for (what, result) in [("read the control tables", denied), ("switch its role", switched)] {
-        match result.err().and_then(|e| e.code().cloned()) {
-            Some(code) if code == tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE => {}
-            other => return Err(format!("the tenant could {what} ({other:?})")),
-        }
-    }
-    Ok(())
-}
-
 /// Opens a verified tenant; its audit row commits with it.
 pub(crate) async fn activate(
     shared: &Shared,
     id: &TenantId,
     operation: Uuid,
     actor: &str,
+    skipped: Option<&str>,
 ) -> Result<(), Problem> {
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;
-    operations::step(&tx, operation, 3, "verify", "done", "rights and wall 2 hold").await?;
+    let made = "the schema is what the template makes, and PostgreSQL refuses what it must";
+    operations::step(&tx, operation, 3, "verify", "done", made).await?;
+    let (state, said) = skipped.map_or(("done", "the proxy refuses what it must"), |why| ("skipped", why));
+    operations::step(&tx, operation, 4, "probe", state, said).await?;
     let moved = tx
         .query_opt(
             "UPDATE palisade_control.tenants SET observed_state = 'active'
@@ -258,63 +175,12 @@ pub(crate) async fn activate(
     let Some(row) = moved else {
         return Err(Problem::internal("another control plane took this operation over".into()));
     };
-    operations::step(&tx, operation, 4, "activate", "done", "the tenant is open").await?;
+    operations::step(&tx, operation, 5, "activate", "done", "the tenant is open").await?;
     operations::finish(&tx, operation, None).await?;
     let mut event = event("tenant.create", actor, id, operation);
     event.tenant = Some(row.get(0));
     audit::insert(&tx, &event).await?;
     tx.commit().await?;
-    Ok(())
-}
-
-/// Removes every trace of a tenant that never was active. Safe to repeat.
-pub(crate) async fn remove(
-    shared: &Shared,
-    id: &TenantId,
-    operation: Uuid,
-    actor: &str,
-    reason: &str,
-) -> Result<(), Problem> {
-    let mut client = shared.pool.get().await?;
-    let tx = client.transaction().await?;
-    // Whoever removes holds the row: a second remover waits and finds nothing.
-    let row = tx
-        .query_opt(
-            "SELECT slug FROM palisade_control.tenants WHERE id = $1
-             AND observed_state IN ('pending', 'verifying') FOR UPDATE",
-            &[&id.as_str()],
-        )
-        .await?;
-    drop_objects(&tx, id).await?;
-    tx.execute(
-        "DELETE FROM palisade_control.tenants WHERE id = $1 AND observed_state IN ('pending', 'verifying')",
-        &[&id.as_str()],
-    )
-    .await?;
-    operations::finish(&tx, operation, Some(reason)).await?;
-    let mut event = event("tenant.create", actor, id, operation);
-    event.tenant = row.map(|row| row.get(0));
-    event.decision = Decision::Allow;
-    event.result = "failed".into();
-    audit::insert(&tx, &event).await?;
-    tx.commit().await?;
-    Ok(())
-}
-
-/// Drops a tenant's schema and roles where they are there.
-async fn drop_objects(tx: &Transaction<'_>, id: &TenantId) -> Result<(), Problem> {
-    let schema = names::schema(id);
-    tx.batch_execute(&format!("DROP SCHEMA IF EXISTS {schema} CASCADE")).await?;
-    let roles = tx
-        .query(
-            "SELECT rolname FROM pg_roles WHERE rolname = $1 OR rolname LIKE $2",
-            &[&names::owner_role(id), &format!("{}\\_l\\_%", schema.replace('_', "\\_"))],
-        )
-        .await?;
-    for row in roles {
-        let role: String = row.get(0);
-        tx.batch_execute(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}")).await?;
-    }
     Ok(())
 }
 
@@ -324,6 +190,11 @@ pub(crate) fn event(action: &str, actor: &str, id: &TenantId, operation: Uuid) -
     event.tenant_id = Some(id.to_string());
     event.operation = Some(operation);
     event
+}
+
+/// An event that is about no tenant.
+pub(crate) fn system_event(action: &str, actor: &str) -> Event {
+    Event::new(OffsetDateTime::now_utc(), Class::A, Plane::Control, action, actor)
 }
 
 /// An error of the database in one line: SQLSTATE and message, never the statement.

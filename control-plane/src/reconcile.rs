@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::http::problem::Problem;
-use crate::{Shared, provision};
+use crate::{Shared, removal};
 
 /// How often unfinished operations are looked for.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -47,14 +47,8 @@ pub(crate) async fn once(shared: &Arc<Shared>) -> Result<(), Problem> {
     for row in rows {
         let (operation, tenant): (Uuid, String) = (row.get(0), row.get(1));
         let id = TenantId::parse(&tenant)?;
-        provision::remove(
-            shared,
-            &id,
-            operation,
-            "system",
-            "the control plane stopped before it was finished",
-        )
-        .await?;
+        removal::remove(shared, &id, operation, "system", "the control plane stopped before it was finished")
+            .await?;
         tracing::info!(tenant, %operation, "removed what an interrupted operation left");
     }
     Ok(())

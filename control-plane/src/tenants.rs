@@ -23,6 +23,12 @@ pub(crate) struct Tenant {
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) updated_at: OffsetDateTime,
     pub(crate) logins: serde_json::Value,
+    /// Its own limits; they stand over its plan's.
+    pub(crate) limits: serde_json::Value,
+    /// What holds: its own limits over its plan's.
+    pub(crate) effective_limits: serde_json::Value,
+    /// Counts its changes; also its ETag.
+    pub(crate) generation: i64,
     #[serde(skip)]
     pub(crate) schema: String,
 }
@@ -30,7 +36,8 @@ pub(crate) struct Tenant {
 const COLUMNS: &str = "t.id, t.slug, t.display_name, t.cluster, t.template, t.template_version, t.plan,
     t.desired_state, t.observed_state, t.pool_mode, t.created_at, t.updated_at, t.schema_name,
     (SELECT coalesce(jsonb_agg(jsonb_build_object('name', l.name, 'kind', l.kind, 'enabled', l.enabled)
-       ORDER BY l.name), '[]') FROM palisade_control.logins l WHERE l.tenant_id = t.id)";
+       ORDER BY l.name), '[]') FROM palisade_control.logins l WHERE l.tenant_id = t.id),
+    t.limits, (SELECT p.limits FROM palisade_control.plans p WHERE p.name = t.plan) || t.limits, t.generation";
 
 impl Tenant {
     fn from_row(row: &Row) -> Self {
@@ -49,6 +56,9 @@ impl Tenant {
             updated_at: row.get(11),
             schema: row.get(12),
             logins: row.get(13),
+            limits: row.get(14),
+            effective_limits: row.get(15),
+            generation: row.get(16),
         }
     }
 

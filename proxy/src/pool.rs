@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use palisade_catalog::names;
-use palisade_catalog::snapshot::{Access, Login, PoolMode, Snapshot, TenantEntry};
+use palisade_catalog::snapshot::{Access, Login, PoolMode, Snapshot, TenantEntry, TenantLimits};
 use palisade_policies::Namespace;
 use palisade_wire::error::Fields;
 use parking_lot::Mutex;
@@ -34,6 +34,7 @@ pub(crate) struct Key {
     pub(crate) generation: u32,
     pub(crate) size: usize,
     pub(crate) session_mode: bool,
+    pub(crate) limits: TenantLimits,
 }
 
 /// Why there is no server connection.
@@ -167,7 +168,8 @@ impl Pool {
         let most = shared.config.query_queue_clients;
         let _waiting = Waiting::enter(&self.waiting, most).ok_or(PoolError::Queue(most))?;
         let started = Instant::now();
-        let ms = shared.config.query_wait_timeout_ms;
+        let limit = self.key.limits.query_wait_timeout_ms;
+        let ms = limit.map_or(shared.config.query_wait_timeout_ms, u64::from);
         let resumed = async {
             // The sender lives as long as the pool.
             let _ = self.paused.subscribe().wait_for(|paused| !paused).await;
@@ -195,6 +197,11 @@ impl Pool {
         if let Some(owner) = self.owner_role() {
             parameters.push(("role", owner));
         }
+        let TenantLimits { statement_timeout_ms, idle_in_transaction_timeout_ms, .. } = self.key.limits;
+        let statement = statement_timeout_ms.map(|ms| ms.to_string());
+        let idle = idle_in_transaction_timeout_ms.map(|ms| ms.to_string());
+        parameters.extend(statement.as_deref().map(|ms| ("statement_timeout", ms)));
+        parameters.extend(idle.as_deref().map(|ms| ("idle_in_transaction_session_timeout", ms)));
         let password = shared.master.server_password(&self.key.role, self.key.generation);
         let timeout = Duration::from_millis(shared.config.server_connect_timeout_ms);
         let opened = server::connect(&shared.config.server, &parameters, &password, timeout).await;
@@ -374,6 +381,7 @@ impl Pools {
             generation: login.generation,
             size,
             session_mode: tenant.pool_mode == PoolMode::Session,
+            limits: tenant.limits,
         };
         let definitions = self.definitions.lock().entry(key.tenant.clone()).or_default().clone();
         match self.all.lock().entry(key) {

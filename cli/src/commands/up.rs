@@ -51,6 +51,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let server = Server::open(&layout, args.database_url.as_deref())?;
     control.database_url.clone_from(&server.url);
     control.proxy_address = proxy.listen.to_string();
+    control.verify_through = Some(proxy.listen.to_string());
     (proxy.server, proxy.database) = server.address()?;
     std::fs::write(layout.pid(), format!("{}\n", std::process::id()))
         .context("writing the process's number")?;
@@ -98,7 +99,11 @@ fn serve(
         if demo {
             demo::make(&api, &token, &mut env)?;
         }
+        // The secrets are kept before they are used.
         dev_env::write(&layout.dev_env(), &env)?;
+        if demo {
+            tokio::runtime::Handle::current().block_on(demo::seed(&env))?;
+        }
         announce(layout, settings, &addresses, &env, started)
     })
 }

@@ -111,6 +111,15 @@ impl Installation {
         text.lines().filter(|line| !line.starts_with('#')).filter_map(line).collect()
     }
 
+    /// One PATCH with If-Match.
+    pub(crate) fn matching(&self, path: &str, token: &str, body: Value, tag: &str) -> Answer {
+        let url = format!("http://127.0.0.1:{}{path}", self.api_port);
+        let request =
+            ureq::Agent::config_builder().http_status_as_error(false).build().new_agent().patch(url);
+        let request = request.header("Authorization", format!("Bearer {token}")).header("If-Match", tag);
+        answer(request.send_json(body).map_err(|e| e.to_string())?)
+    }
+
     /// A way to POST that outlives a borrow of this.
     pub(crate) fn requester(&self) -> impl Fn(&str, &str, Value) -> Answer + use<> {
         let port = self.api_port;
@@ -128,11 +137,20 @@ fn request(port: u16, method: &str, path: &str, token: &str, body: Option<Value>
     let bearer = format!("Bearer {token}");
     let answer = match (method, body) {
         ("GET", _) => agent.get(url).header("Authorization", bearer).call(),
-        (_, body) => {
-            agent.post(url).header("Authorization", bearer).send_json(body.unwrap_or(serde_json::json!({})))
+        ("DELETE", None) => agent.delete(url).header("Authorization", bearer).call(),
+        (method, body) => {
+            let request = match method {
+                "PATCH" => agent.patch(url),
+                "PUT" => agent.put(url),
+                _ => agent.post(url),
+            };
+            request.header("Authorization", bearer).send_json(body.unwrap_or(serde_json::json!({})))
         }
     };
-    let mut answer = answer.map_err(|e| e.to_string())?;
+    self::answer(answer.map_err(|e| e.to_string())?)
+}
+
+fn answer(mut answer: ureq::http::Response<ureq::Body>) -> Answer {
     let text = answer.body_mut().read_to_string().map_err(|e| e.to_string())?;
     Ok((answer.status().as_u16(), serde_json::from_str(&text).unwrap_or_default()))
 }

@@ -46,13 +46,26 @@ pub struct Login {
     pub enabled: bool,
 }
 
-/// Limits of one tenant; `None` takes the proxy's default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// Limits of one tenant; `None` takes the proxy's default. A field that a reader does not know is passed over, so that
+/// a newer control plane can serve an older proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Hash, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TenantLimits {
     /// Most client connections.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_client_connections: Option<u32>,
-    /// Most server connections, for each login role.
+    /// Most server connections, for each login role: the pool's size.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_server_connections: Option<u32>,
+    /// Longest statement, in milliseconds; 0 is without end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statement_timeout_ms: Option<u32>,
+    /// Longest idle time inside a transaction, in milliseconds; 0 is without end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_in_transaction_timeout_ms: Option<u32>,
+    /// Longest wait for a server connection, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query_wait_timeout_ms: Option<u32>,
 }
 
 /// One tenant as the data plane sees it. This is also the JSON that `palisade_control.tenants_since` returns.
@@ -111,5 +124,31 @@ impl Snapshot {
         let tenant = self.tenants.get(&Slug::parse(slug).ok()?)?;
         let login = tenant.logins.iter().find(|l| l.name.as_str() == user)?;
         Some((tenant, login))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = r#"{"xmin": 7, "tenants": {"acme": {"id": "aaaaaaaaaaaaaaaaaaaa", "slug": "acme",
+        "cluster": "main", "database": "palisade", "schema": "t_aaaaaaaaaaaaaaaaaaaa", "access": "open",
+        "limits": {"max_client_connections": 5, "of_a_later_release": 1}, "logins": []}}}"#;
+
+    #[test]
+    fn a_snapshot_of_an_earlier_release_loads_with_defaults() {
+        let snapshot: Snapshot = serde_json::from_str(OLD).unwrap();
+        let tenant = &snapshot.tenants[&Slug::parse("acme").unwrap()];
+        assert_eq!(tenant.pool_mode, PoolMode::Transaction);
+        let limits = TenantLimits { max_client_connections: Some(5), ..TenantLimits::default() };
+        assert_eq!((tenant.limits, tenant.gone), (limits, false));
+    }
+
+    #[test]
+    fn limits_read_back_and_leave_out_what_is_not_set() {
+        let limits = TenantLimits { statement_timeout_ms: Some(0), ..TenantLimits::default() };
+        let text = serde_json::to_string(&limits).unwrap();
+        assert_eq!(text, r#"{"statement_timeout_ms":0}"#);
+        assert_eq!(serde_json::from_str::<TenantLimits>(&text).unwrap(), limits);
     }
 }

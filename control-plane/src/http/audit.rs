@@ -13,8 +13,7 @@ use uuid::Uuid;
 
 use crate::http::auth::Caller;
 use crate::http::problem::Problem;
-use crate::http::tenants::decode_cursor;
-use crate::http::{Query, page_size};
+use crate::http::{Query, decode_cursor, page_size};
 use crate::{Shared, audit};
 
 pub(crate) async fn list(

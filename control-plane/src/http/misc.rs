@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::deep::deep;
+use crate::foundation::KINDS;
 use crate::http::Body;
 use crate::http::auth::Caller;
 use crate::http::problem::Problem;
 use crate::operations::Operation;
-use crate::provision::KINDS;
 use crate::{Shared, operations, tenants};
 
 pub(crate) async fn operation(
@@ -27,11 +27,6 @@ pub(crate) async fn operation(
     let client = shared.pool.get().await?;
     let operation = operations::find(&client, Some(id), "").await?;
     operation.map(Json).ok_or_else(|| Problem::not_found("there is no operation with this id"))
-}
-
-pub(crate) async fn templates(_: Caller, State(shared): State<Arc<Shared>>) -> Json<Value> {
-    let t = &shared.template;
-    Json(json!({ "items": [{ "name": t.name, "version": t.version, "checksum": t.checksum }] }))
 }
 
 pub(crate) async fn whoami(caller: Caller) -> Json<Value> {

@@ -12,6 +12,18 @@ pub(crate) struct Problem {
     pub(crate) title: &'static str,
     pub(crate) status: u16,
     pub(crate) detail: String,
+    /// What is wrong with which field of the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) errors: Vec<FieldError>,
+}
+
+/// One field of a request that is not valid.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct FieldError {
+    /// Path of the field in the body, such as `limits.statement_timeout_ms`.
+    pub(crate) field: String,
+    /// What is wrong with it, as a sentence.
+    pub(crate) detail: String,
 }
 
 macro_rules! problems {
@@ -19,7 +31,8 @@ macro_rules! problems {
         impl Problem {
             $(
                 pub(crate) fn $name(detail: impl Into<String>) -> Self {
-                    Self { kind: $kind, title: $title, status: $status.as_u16(), detail: detail.into() }
+                    let (status, detail) = ($status.as_u16(), detail.into());
+                    Self { kind: $kind, title: $title, status, detail, errors: Vec::new() }
                 }
             )*
         }
@@ -32,12 +45,30 @@ problems! {
     forbidden, StatusCode::FORBIDDEN, "/problems/forbidden", "The token does not allow this";
     not_found, StatusCode::NOT_FOUND, "/problems/not-found", "There is no such thing";
     conflict, StatusCode::CONFLICT, "/problems/conflict", "The state does not allow this";
+    stale, StatusCode::PRECONDITION_FAILED, "/problems/stale", "It was changed meanwhile";
     invalid, StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid", "A value is not valid";
     internal_error, StatusCode::INTERNAL_SERVER_ERROR, "/problems/internal", "It failed";
     unavailable, StatusCode::SERVICE_UNAVAILABLE, "/problems/unavailable", "The database is away";
 }
 
 impl Problem {
+    /// One field is not valid.
+    pub(crate) fn field(field: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        let mut problem = Self::invalid(format!("{field}: {detail}"));
+        problem.errors.push(FieldError { field: field.to_owned(), detail });
+        problem
+    }
+
+    /// Nothing where no field is wrong, else one problem that names them all.
+    pub(crate) fn fields(errors: impl IntoIterator<Item = (String, String)>) -> Result<(), Self> {
+        let errors: Vec<_> = errors.into_iter().map(|(field, detail)| FieldError { field, detail }).collect();
+        let Some(first) = errors.first() else { return Ok(()) };
+        let mut problem = Self::invalid(format!("{}: {}", first.field, first.detail));
+        problem.errors = errors;
+        Err(problem)
+    }
+
     /// A failure of our own, logged.
     pub(crate) fn internal(detail: String) -> Self {
         tracing::error!(%detail, "a request failed");
@@ -48,7 +79,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        // A problem is four plain fields: it always has a JSON form.
+        // A problem is plain fields: it always has a JSON form.
         let body = serde_json::to_string(&self).unwrap_or_default();
         let mut response =
             (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();

@@ -1,0 +1,60 @@
+//! `/api/v1/plans`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use palisade_catalog::audit::{Class, Event, Plane};
+use palisade_catalog::ids::Slug;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::http::auth::Caller;
+use crate::http::problem::Problem;
+use crate::http::{Body, short};
+use crate::limits::Limits;
+use crate::{Shared, audit, plans};
+
+/// Most plans.
+const PLANS: i64 = 200;
+
+pub(crate) async fn list(_: Caller, State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {
+    let client = shared.pool.get().await?;
+    Ok(Json(json!({ "items": plans::all(&client).await? })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Put {
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    limits: Limits,
+}
+
+pub(crate) async fn put(
+    caller: Caller,
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    Body(body): Body<Put>,
+) -> Result<Json<Value>, Problem> {
+    // A plan's name stands in URLs as a slug does.
+    let name = Slug::parse(&name).map_err(|e| Problem::field("name", e.to_string()))?.to_string();
+    let description = short(body.description, "description")?;
+    Problem::fields(body.limits.errors().into_iter().map(|(f, e)| (format!("limits.{f}"), e)))?;
+    let mut client = shared.pool.get().await?;
+    let tx = client.transaction().await?;
+    plans::put(&tx, &name, &description, body.limits).await?;
+    if plans::count(&tx).await? > PLANS {
+        return Err(Problem::conflict(format!("there are {PLANS} plans already, and no more may be made")));
+    }
+    let mut event =
+        Event::new(OffsetDateTime::now_utc(), Class::A, Plane::Control, "plan.put", &caller.subject);
+    event.detail = json!({ "plan": name, "limits": body.limits });
+    audit::insert(&tx, &event).await?;
+    tx.commit().await?;
+    let plan = plans::all(&client).await?.into_iter().find(|plan| plan.name == name);
+    let plan = plan.ok_or_else(|| Problem::not_found(format!("there is no plan \"{name}\"")))?;
+    Ok(Json(json!({ "plan": plan })))
+}

@@ -1,0 +1,171 @@
+//! Verification: nothing becomes `active` that was not looked at. What was made equals what the template makes, and both
+//! walls refuse what they must, tried by real logins.
+
+use std::time::{Duration, Instant};
+
+use palisade_catalog::ids::{Slug, TenantId};
+use palisade_catalog::names;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, NoTls};
+
+use crate::Shared;
+use crate::foundation::{KINDS, login_role};
+use crate::provision::{Credential, describe};
+use crate::templates::Compiled;
+
+/// Longest wait between two tries to be let in by the proxy.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// The schema's fingerprint is the template's, and its roles can do no more than they should.
+pub(crate) async fn catalog(shared: &Shared, id: &TenantId, template: &Compiled) -> Result<(), String> {
+    let schema = names::schema(id);
+    let client = shared.pool.get().await.map_err(|e| e.to_string())?;
+    let row = client
+        .query_one(
+            "SELECT palisade_control.fingerprint($1),
+                    (SELECT count(*) FROM pg_roles WHERE rolname = ANY ($2) AND rolcanlogin AND NOT rolsuper
+                       AND NOT rolcreaterole AND NOT rolcreatedb AND NOT rolreplication AND NOT rolbypassrls)",
+            &[&schema, &KINDS.map(|kind| login_role(id, kind)).to_vec()],
+        )
+        .await
+        .map_err(|e| describe(&e))?;
+    let (fingerprint, roles): (Option<String>, i64) = (row.get(0), row.get(1));
+    if roles != KINDS.len() as i64 {
+        return Err(format!("{roles} of {} login roles are as they should be", KINDS.len()));
+    }
+    if fingerprint.as_deref() == Some(template.fingerprint.as_str()) {
+        return Ok(());
+    }
+    let row = client
+        .query_one(
+            "WITH made AS (SELECT line FROM palisade_control.describe_schema($1) AS line),
+                  wanted AS (SELECT unnest(description) AS line FROM palisade_control.template_versions
+                             WHERE name = $2 AND version = $3)
+             SELECT coalesce((SELECT 'it has ' || line FROM (TABLE made EXCEPT TABLE wanted) m LIMIT 1),
+                             (SELECT 'it lacks ' || line FROM (TABLE wanted EXCEPT TABLE made) w LIMIT 1),
+                             'some line is there twice')",
+            &[&schema, &template.name, &template.version],
+        )
+        .await
+        .map_err(|e| describe(&e))?;
+    Err(format!("the schema is not what the template makes: {}", row.get::<_, &str>(0)))
+}
+
+/// Wall 2: logs in as the tenant's own roles, past the proxy, and asks for what PostgreSQL must refuse.
+pub(crate) async fn second_wall(shared: &Shared, id: &TenantId) -> Result<(), String> {
+    for kind in KINDS {
+        let role = login_role(id, kind);
+        let mut config: tokio_postgres::Config =
+            shared.config.database_url.parse().map_err(|e| format!("{e}"))?;
+        config
+            .user(&role)
+            .password(shared.master.server_password(&role, 1))
+            .application_name("palisade probe");
+        let client = enter(&config).await.map_err(|e| format!("login as {kind}: {}", describe(&e)))?;
+        for (what, sql) in [
+            ("read the control tables", "SELECT 1 FROM palisade_control.tenants"),
+            ("switch its role", "SET ROLE palisade_proxy"),
+        ] {
+            refused(&client, what, sql, &[SqlState::INSUFFICIENT_PRIVILEGE]).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Wall 1: comes in through the proxy with the tenant's own secrets, reads its own schema, and asks for a foreign one.
+/// The reason where no proxy is configured.
+pub(crate) async fn first_wall(
+    shared: &Shared,
+    id: &TenantId,
+    slug: &Slug,
+    credentials: &[Credential],
+) -> Result<Option<&'static str>, String> {
+    let Some(proxy) = &shared.config.verify_through else {
+        return Ok(Some("no proxy is configured in verify_through"));
+    };
+    let (host, port) = proxy.rsplit_once(':').ok_or("verify_through is not host:port")?;
+    let port: u16 = port.parse().map_err(|_| "verify_through is not host:port")?;
+    let foreign = foreign_schema(shared, id).await?;
+    let deadline = Instant::now() + Duration::from_millis(u64::from(shared.config.verify_timeout_ms));
+    for credential in credentials.iter().filter(|c| c.kind != "readonly") {
+        let mut config = tokio_postgres::Config::new();
+        config
+            .host(host)
+            .port(port)
+            .dbname(slug.as_str())
+            .user(&credential.login)
+            .password(&credential.secret);
+        let client = loop {
+            // The proxy hears of a new tenant some milliseconds after it was made.
+            match enter(&config).await {
+                Ok(client) => break client,
+                Err(error) if Instant::now() > deadline => {
+                    return Err(format!(
+                        "login as {} through the proxy: {}",
+                        credential.login,
+                        describe(&error)
+                    ));
+                }
+                Err(_) => tokio::time::sleep(RETRY).await,
+            }
+        };
+        through_the_proxy(&client, &foreign).await?;
+    }
+    Ok(None)
+}
+
+async fn through_the_proxy(client: &Client, foreign: &str) -> Result<(), String> {
+    let row = client.query_one("SELECT current_schema()::text", &[]).await.map_err(|e| describe(&e))?;
+    let own: Option<String> = row.get(0);
+    if own.as_deref() != Some(names::LOGICAL_SCHEMA) {
+        return Err("through the proxy the tenant's schema is not \"public\"".into());
+    }
+    client
+        .batch_execute("SELECT count(*) FROM pg_catalog.pg_class WHERE relnamespace = 'public'::regnamespace")
+        .await
+        .map_err(|e| format!("the tenant cannot read its own schema: {}", describe(&e)))?;
+    let unknown = [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME];
+    for (what, sql) in [
+        ("name a foreign schema", format!("SELECT 1 FROM {foreign}.probe")),
+        ("name the control tables", "SELECT 1 FROM palisade_control.tenants".to_owned()),
+        ("move its search path", format!("SET search_path = {foreign}")),
+    ] {
+        refused(client, what, &sql, if sql.starts_with("SELECT") { &unknown } else { &[] }).await?;
+    }
+    Ok(())
+}
+
+/// Another tenant's schema where there is one, else a name that a tenant's could have.
+async fn foreign_schema(shared: &Shared, id: &TenantId) -> Result<String, String> {
+    let client = shared.pool.get().await.map_err(|e| e.to_string())?;
+    let row = client
+        .query_opt(
+            "SELECT schema_name FROM palisade_control.tenants
+             WHERE id <> $1 AND observed_state IN ('active', 'suspended') LIMIT 1",
+            &[&id.as_str()],
+        )
+        .await
+        .map_err(|e| describe(&e))?;
+    Ok(row.map_or_else(|| names::schema(&TenantId::random()), |row| row.get(0)))
+}
+
+/// Logs in. The connection ends with its client.
+async fn enter(config: &tokio_postgres::Config) -> Result<Client, tokio_postgres::Error> {
+    let (client, connection) = config.connect(NoTls).await?;
+    tokio::spawn(async move {
+        // How it ends says nothing: the probe's statements said everything.
+        let _ = connection.await;
+    });
+    Ok(client)
+}
+
+/// The statement must fail, and with one of the codes where some are given.
+async fn refused(client: &Client, what: &str, sql: &str, codes: &[SqlState]) -> Result<(), String> {
+    match client.batch_execute(sql).await {
+        Ok(()) => Err(format!("the tenant could {what}")),
+        Err(error) => match error.code() {
+            Some(code) if codes.is_empty() || codes.contains(code) => Ok(()),
+            _ => Err(format!("trying to {what} was answered by: {}", describe(&error))),
+        },
+    }
+}
