@@ -44,10 +44,18 @@ pub struct AuthConfig {
     pub issuer: String,
     /// The audience that tokens must name. Default `palisade-api`.
     pub audience: String,
-    /// The algorithm of the key: `EdDSA`, `ES256` or `RS256`. Default `EdDSA`.
+    /// The algorithm of `public_key_file`: `EdDSA`, `ES256` or `RS256`. Default `EdDSA`.
     pub algorithm: String,
-    /// File with the public key (PEM). Required.
-    pub public_key_file: PathBuf,
+    /// File with a public key (PEM). Good for tokens without a key id.
+    pub public_key_file: Option<PathBuf>,
+    /// File with a key set (JWKS). Good for tokens with a key id.
+    pub jwks_file: Option<PathBuf>,
+    /// Address of a key set (JWKS), `https://…`; `http://` on loopback only.
+    pub jwks_url: Option<String>,
+    /// How often the key set is read again, in seconds; a token with an unknown key id asks sooner. Default 300.
+    pub jwks_refresh_seconds: u64,
+    /// File with a secret for HS256, 32 bytes or more. For development: refused unless `listen` is on loopback.
+    pub development_secret_file: Option<PathBuf>,
     /// How far clocks may differ, in seconds. Default 30.
     pub leeway_seconds: u64,
 }
@@ -77,7 +85,11 @@ impl Default for AuthConfig {
             issuer: "palisade".into(),
             audience: "palisade-api".into(),
             algorithm: "EdDSA".into(),
-            public_key_file: PathBuf::new(),
+            public_key_file: None,
+            jwks_file: None,
+            jwks_url: None,
+            jwks_refresh_seconds: 300,
+            development_secret_file: None,
             leeway_seconds: 30,
         }
     }
@@ -101,14 +113,9 @@ impl ControlPlaneConfig {
             !self.master_key_file.as_os_str().is_empty(),
             "master_key_file must name a file; `palisade keys master FILE` makes one",
         );
-        check(
-            !self.auth.public_key_file.as_os_str().is_empty(),
-            "auth.public_key_file must name a PEM file; `palisade keys jwt FILE` makes one",
-        );
-        check(
-            matches!(self.auth.algorithm.as_str(), "EdDSA" | "ES256" | "RS256"),
-            "auth.algorithm must be EdDSA, ES256 or RS256",
-        );
+        for text in self.auth.errors(self.listen.ip().is_loopback()) {
+            check(false, text);
+        }
         check((1..=1000).contains(&self.pool_size), "pool_size must be 1 to 1000");
         check(self.role_connection_limit > 0, "role_connection_limit must be at least 1");
         check(self.proxy_address.rsplit_once(':').is_some(), "proxy_address must be host:port");
@@ -120,5 +127,69 @@ impl ControlPlaneConfig {
         );
         check((100..=20_000).contains(&self.verify_timeout_ms), "verify_timeout_ms must be 100 to 20000");
         errors
+    }
+}
+
+impl AuthConfig {
+    fn errors(&self, on_loopback: bool) -> Vec<&'static str> {
+        let secret = self.development_secret_file.is_some();
+        let any =
+            self.public_key_file.is_some() || self.jwks_file.is_some() || self.jwks_url.is_some() || secret;
+        let url = self.jwks_url.as_deref();
+        [
+            (any, "auth.public_key_file must name a PEM file; `palisade keys jwt FILE` makes one (or set jwks_file, jwks_url)"),
+            (matches!(self.algorithm.as_str(), "EdDSA" | "ES256" | "RS256"), "auth.algorithm must be EdDSA, ES256 or RS256"),
+            (self.jwks_file.is_none() || url.is_none(), "auth.jwks_file and auth.jwks_url exclude each other"),
+            (url.is_none_or(good_url), "auth.jwks_url must begin with https:// (http:// on loopback only)"),
+            ((1..=86_400).contains(&self.jwks_refresh_seconds), "auth.jwks_refresh_seconds must be 1 to 86400"),
+            (!secret || on_loopback, "auth.development_secret_file is for development: listen must be on loopback"),
+        ]
+        .into_iter()
+        .filter_map(|(good, text)| (!good).then_some(text))
+        .collect()
+    }
+}
+
+/// Keys come over TLS, or not over a network at all.
+fn good_url(url: &str) -> bool {
+    url.starts_with("https://")
+        || ["http://127.0.0.1", "http://[::1]", "http://localhost"].iter().any(|local| {
+            url.strip_prefix(local).is_some_and(|rest| rest.starts_with(':') || rest.starts_with('/'))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_is_said() {
+        let base = ControlPlaneConfig {
+            database_url: "postgres://a@b/c".into(),
+            master_key_file: "k".into(),
+            ..ControlPlaneConfig::default()
+        };
+        let with = |change: &dyn Fn(&mut ControlPlaneConfig)| {
+            let mut config = base.clone();
+            config.auth.public_key_file = Some("p".into());
+            change(&mut config);
+            config.errors().join("\n")
+        };
+        assert_eq!(with(&|_| ()), "");
+        assert!(with(&|c| c.auth.public_key_file = None).contains("public_key_file"));
+        assert!(with(&|c| c.verify_through = Some("x".into())).contains("verify_through"));
+        for (url, good) in [
+            ("https://id.example/keys", true),
+            ("http://127.0.0.1:9/keys", true),
+            ("http://id.example/keys", false),
+            ("http://127.0.0.1.evil.example/keys", false),
+        ] {
+            assert_eq!(with(&|c| c.auth.jwks_url = Some(url.into())).is_empty(), good, "{url}");
+        }
+        let development = |c: &mut ControlPlaneConfig| {
+            c.auth.development_secret_file = Some("s".into());
+            c.listen = ([0, 0, 0, 0], 1).into();
+        };
+        assert!(with(&development).contains("development"));
     }
 }

@@ -1,6 +1,6 @@
 //! The API: routes, their rights, and what every answer carries.
 //!
-//! - `auth`: tokens and the role × right table.
+//! - `auth`, `keys`: tokens. `endpoints`: the role × endpoint table. `flood`: bounds what refusals write.
 //! - `problem`: errors as RFC 9457 problem details.
 //! - `tenants`, `audit`, `misc`: the handlers.
 //! - `ui`: the embedded admin UI.
@@ -10,7 +10,10 @@ pub(crate) mod problem;
 
 mod audit;
 mod confirm;
+mod endpoints;
+mod flood;
 mod idempotency;
+mod keys;
 mod misc;
 mod plans;
 mod templates;
@@ -32,34 +35,12 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::Shared;
-use auth::{Caller, Right};
 use problem::Problem;
 
 /// Largest request body, in bytes.
 const BODY_BYTES: usize = 1 << 20;
 /// Longest handling of one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Every endpoint below `/api/v1` with the right that it needs: what the authorisation test walks.
-pub(crate) const ENDPOINTS: [(&str, &str, Right); 17] = [
-    ("GET", "/tenants", Right::View),
-    ("POST", "/tenants", Right::Admin),
-    ("GET", "/tenants/{id}", Right::View),
-    ("PATCH", "/tenants/{id}", Right::Admin),
-    ("GET", "/tenants/{id}/status", Right::View),
-    ("POST", "/tenants/{id}/rollback", Right::Admin),
-    ("POST", "/tenants/{id}/suspend", Right::Admin),
-    ("POST", "/tenants/{id}/resume", Right::Admin),
-    ("POST", "/tenants/{id}/logins/{login}/rotate", Right::Admin),
-    ("GET", "/operations/{id}", Right::View),
-    ("GET", "/templates", Right::View),
-    ("POST", "/templates", Right::Admin),
-    ("GET", "/plans", Right::View),
-    ("PUT", "/plans/{name}", Right::Admin),
-    ("GET", "/audit", Right::Audit),
-    ("POST", "/explain", Right::View),
-    ("GET", "/whoami", Right::View),
-];
 
 /// All routes.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
@@ -100,25 +81,6 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
 
 fn header(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
-}
-
-impl FromRequestParts<Arc<Shared>> for Caller {
-    type Rejection = Problem;
-
-    /// Checks the token, and the endpoint's right, before any handler runs.
-    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
-        let caller = shared.tokens.caller(&parts.headers)?;
-        let path = parts.extensions.get::<axum::extract::MatchedPath>().map(|p| p.as_str().to_owned());
-        let path = path.unwrap_or_default();
-        let route = path.strip_prefix("/api/v1").unwrap_or(&path);
-        let method = parts.method.as_str();
-        // An endpoint that is not in the table is nobody's.
-        match ENDPOINTS.iter().find(|(m, p, _)| *m == method && *p == route) {
-            Some((_, _, right)) => caller.may(*right)?,
-            None => return Err(Problem::forbidden("no role is allowed this")),
-        }
-        Ok(caller)
-    }
 }
 
 /// A JSON body; what is wrong with it is said as a problem.

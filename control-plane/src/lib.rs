@@ -112,6 +112,7 @@ impl ControlPlane {
     /// # Errors
     /// The listener fails.
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) -> std::io::Result<()> {
+        let keys = tokio::spawn(http::auth::follow_keys(self.shared.clone()));
         let reconciler = tokio::spawn(reconcile::forever(self.shared.clone(), shutdown.clone()));
         let app = http::router(self.shared);
         let served =
@@ -122,6 +123,7 @@ impl ControlPlane {
                 })
                 .await;
         reconciler.abort();
+        keys.abort();
         served
     }
 }

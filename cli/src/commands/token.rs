@@ -16,7 +16,7 @@ pub(crate) struct Args {
     /// Who the token is for; stands in the audit trail
     #[arg(long)]
     subject: String,
-    /// What it may do: admin, auditor, viewer
+    /// What it may do: admin, operator, auditor, viewer
     #[arg(long, default_value = "viewer")]
     role: String,
     /// Issuer, as the control plane expects it

@@ -95,6 +95,17 @@ impl Installation {
             .collect()
     }
 
+    /// A token for a role, made by the command line.
+    pub(crate) fn token(&self, role: &str) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_palisade"));
+        command
+            .args(["token", "--subject", "tester", "--role", role, "--key"])
+            .arg(self.folder.join("keys/jwt.pem"));
+        let output = command.output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     /// One request to the API: status and body.
     pub(crate) fn api(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> Answer {
         request(self.api_port, method, path, token, body)

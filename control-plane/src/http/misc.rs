@@ -30,7 +30,7 @@ pub(crate) async fn operation(
 }
 
 pub(crate) async fn whoami(caller: Caller) -> Json<Value> {
-    Json(json!({ "subject": caller.subject }))
+    Json(json!({ "subject": caller.subject, "roles": caller.roles }))
 }
 
 #[derive(Deserialize)]

@@ -1,0 +1,92 @@
+//! Bounds how many refusals of one address are written down: the first few at once, then a few a minute; what was left
+//! out is counted in the next that is written.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+/// Most refusals of one address that are written at once.
+const BURST: u32 = 10;
+/// One more is written after this time.
+const REFILL: Duration = Duration::from_secs(6);
+/// Most addresses that are remembered; the rest share one place.
+const ADDRESSES: usize = 4_096;
+
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    tokens: u32,
+    since: Instant,
+    suppressed: u64,
+}
+
+/// The remembered addresses.
+#[derive(Debug, Default)]
+pub(crate) struct Flood {
+    buckets: HashMap<IpAddr, Bucket>,
+}
+
+impl Flood {
+    /// Whether a refusal of an address is to be written now: how many were left out since the last one that was.
+    pub(crate) fn admit(&mut self, address: IpAddr, now: Instant) -> Option<u64> {
+        let mut key = network(address);
+        if !self.buckets.contains_key(&key) && self.buckets.len() >= ADDRESSES {
+            let rested = REFILL * BURST;
+            self.buckets.retain(|_, b| b.suppressed > 0 || now.duration_since(b.since) < rested);
+            if self.buckets.len() >= ADDRESSES {
+                key = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+            }
+        }
+        let bucket = self.buckets.entry(key).or_insert(Bucket { tokens: BURST, since: now, suppressed: 0 });
+        let earned = now.duration_since(bucket.since).as_nanos() / REFILL.as_nanos();
+        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
+        if earned > 0 {
+            bucket.tokens = bucket.tokens.saturating_add(earned).min(BURST);
+            bucket.since = now;
+        }
+        if bucket.tokens == 0 {
+            bucket.suppressed += 1;
+            return None;
+        }
+        bucket.tokens -= 1;
+        Some(std::mem::take(&mut bucket.suppressed))
+    }
+}
+
+/// Who has one IPv6 address has its whole /64.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => IpAddr::V4(v4),
+            None => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_written_then_a_few_and_the_rest_is_counted() {
+        let (mut flood, start) = (Flood::default(), Instant::now());
+        let address = "10.0.0.1".parse().unwrap();
+        let written = (0..1_000).filter(|_| flood.admit(address, start).is_some()).count();
+        assert_eq!(written, BURST as usize);
+        assert_eq!(flood.admit(address, start + REFILL), Some(990));
+        assert_eq!(flood.admit(address, start + REFILL), None);
+        assert_eq!(flood.admit("10.0.0.2".parse().unwrap(), start), Some(0));
+    }
+
+    #[test]
+    fn many_addresses_share_what_is_left() {
+        let (mut flood, start) = (Flood::default(), Instant::now());
+        let written = (0..20_000u32)
+            .filter(|n| flood.admit(IpAddr::V4((0x0a00_0000 + n).into()), start).is_some())
+            .count();
+        assert_eq!(written, ADDRESSES + BURST as usize);
+        assert!(flood.buckets.len() <= ADDRESSES + 1);
+        let (a, b) = ("2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap());
+        assert_eq!(network(a), network(b));
+    }
+}
