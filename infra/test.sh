@@ -39,6 +39,7 @@ summary() {
 with_installation() {
   local data=$DATA/test-installation main_data=$DATA
   export PALISADE__PROXY__LISTEN=127.0.0.1:16432 PALISADE__CONTROL_PLANE__LISTEN=127.0.0.1:18080
+  export PALISADE__PROXY__ADMIN_LISTEN=127.0.0.1:16433 PALISADE__PROXY__METRICS_LISTEN=127.0.0.1:19464
   (
     DATA=$data LOG=$data/log/palisade.log
     if running; then down; fi

@@ -1,5 +1,8 @@
 //! The audit spool: events are durable here before a client has its answer, and are shipped to the catalog at least
 //! once.
+//!
+//! Each process has a numbered folder of its own in the spool, held by a lock: at an upgrade two processes write and
+//! ship side by side. Folders that nobody holds were left by a process that is gone; whoever starts next ships them.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -9,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use palisade_catalog::audit::{Class, Decision, Event, Plane};
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{Shared, follower};
@@ -19,6 +23,8 @@ const QUEUE_EVENTS: usize = 4_096;
 const BATCH_EVENTS: usize = 512;
 /// How often the spool is shipped.
 const SHIP_INTERVAL: Duration = Duration::from_millis(300);
+/// Most processes that share a spool.
+const MOST_PROCESSES: u32 = 64;
 /// A spool that grew beyond this and is shipped whole begins anew, in bytes.
 const TRUNCATE_BYTES: u64 = 16 << 20;
 
@@ -32,19 +38,64 @@ type Entry = (Event, oneshot::Sender<Result<(), NotDurable>>);
 /// The way to the spool.
 pub(crate) struct Audit {
     queue: mpsc::Sender<Entry>,
-    folder: PathBuf,
+    folder: Folder,
+    /// Left by processes that are gone.
+    orphans: Mutex<Vec<Folder>>,
+}
+
+/// A folder of the spool that this process holds.
+struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Takes a folder; `None` where another process holds it.
+    fn take(path: PathBuf) -> std::io::Result<Option<Self>> {
+        std::fs::create_dir_all(&path)?;
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path.join("lock"))?;
+        match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self { path, _lock: lock })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The first folder that nobody holds, and all others that were left.
+    fn first(spool: &Path) -> std::io::Result<(Self, Vec<Self>)> {
+        let mut orphans = Vec::new();
+        let mut own = None;
+        for number in 0..MOST_PROCESSES {
+            let path = spool.join(number.to_string());
+            if own.is_some() && !path.exists() {
+                break;
+            }
+            match (Self::take(path)?, &own) {
+                (Some(folder), None) => own = Some(folder),
+                (Some(folder), Some(_)) => orphans.push(folder),
+                (None, _) => {}
+            }
+        }
+        let own = own.ok_or_else(|| std::io::Error::other("too many proxies use this folder"))?;
+        Ok((own, orphans))
+    }
 }
 
 impl Audit {
     /// Opens the spool, cuts a torn tail off, and starts its writer.
     pub(crate) fn open(folder: &Path) -> std::io::Result<Self> {
-        std::fs::create_dir_all(folder)?;
+        let (folder, orphans) = Folder::first(folder)?;
         let mut file =
-            OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(events(folder))?;
+            OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(events(&folder.path))?;
         repair(&mut file)?;
         let (queue, entries) = mpsc::channel(QUEUE_EVENTS);
         std::thread::Builder::new().name("audit".into()).spawn(move || write(file, entries))?;
-        Ok(Self { queue, folder: folder.to_owned() })
+        Ok(Self { queue, folder, orphans: Mutex::new(orphans) })
     }
 
     /// Makes an event durable.
@@ -106,29 +157,54 @@ pub(crate) async fn ship(shared: Arc<Shared>) {
 
 async fn ship_once(shared: &Shared) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let client = follower::connect(shared, &Arc::default()).await?;
-    let folder = &shared.audit.folder;
-    let mark = folder.join("shipped");
-    let mut at: u64 = std::fs::read_to_string(&mark).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0);
+    let orphans: Vec<PathBuf> =
+        shared.audit.orphans.lock().iter().map(|folder| folder.path.clone()).collect();
+    for folder in orphans {
+        while ship_batch(&client, &folder).await? {}
+        std::fs::remove_dir_all(&folder)?;
+        shared.audit.orphans.lock().retain(|orphan| orphan.path != folder);
+    }
+    let folder = &shared.audit.folder.path;
     loop {
-        let length = std::fs::metadata(events(folder))?.len();
-        // A spool that is shorter than the mark began anew.
-        at = if at > length { 0 } else { at };
-        let (batch, next) = read(folder, at)?;
-        if batch.is_empty() {
-            if at > TRUNCATE_BYTES && at == length {
-                OpenOptions::new().write(true).open(events(folder))?.set_len(0)?;
-            }
-            tokio::time::sleep(SHIP_INTERVAL).await;
-            // The connection's end shows here, not only at the next event.
-            client.simple_query("").await?;
+        if ship_batch(&client, folder).await? {
             continue;
         }
-        for event in &batch {
-            insert(&client, event).await?;
+        let length = std::fs::metadata(events(folder))?.len();
+        if length > TRUNCATE_BYTES && length == shipped(folder) {
+            OpenOptions::new().write(true).open(events(folder))?.set_len(0)?;
         }
-        std::fs::write(&mark, next.to_string())?;
-        at = next;
+        tokio::time::sleep(SHIP_INTERVAL).await;
+        // The connection's end shows here, not only at the next event.
+        client.simple_query("").await?;
     }
+}
+
+/// How far a folder has been shipped, in bytes.
+fn shipped(folder: &Path) -> u64 {
+    std::fs::read_to_string(folder.join("shipped"))
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+/// Ships what is next; says whether there was anything.
+async fn ship_batch(
+    client: &tokio_postgres::Client,
+    folder: &Path,
+) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    let Ok(meta) = std::fs::metadata(events(folder)) else { return Ok(false) };
+    // A spool that is shorter than the mark began anew.
+    let at = shipped(folder);
+    let at = if at > meta.len() { 0 } else { at };
+    let (batch, next) = read(folder, at)?;
+    for event in &batch {
+        insert(client, event).await?;
+    }
+    if next == at {
+        return Ok(false);
+    }
+    std::fs::write(folder.join("shipped"), next.to_string())?;
+    Ok(true)
 }
 
 /// Whole lines from a place on, and the place behind them.
