@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use palisade_policies::effect::Kind;
+use palisade_policies::verdict::PermittedStatement;
 use palisade_policies::{Denial, Judge, Limits, Namespace, Permit, Verdict, read};
 use palisade_wire::error::Fields;
 use quick_cache::Weighter;
@@ -83,6 +84,14 @@ impl Judged {
         }
     }
 
+    /// Whether the verdict is the same for other integers: reads and writes of rows, sent as they are, that do nothing
+    /// to the session. Integers name nothing there, and PostgreSQL's tree differs in their values alone.
+    fn ignores_integers(&self) -> bool {
+        let Outcome::Permit { permit, effects: false, ddl: None, pins } = &self.outcome else { return false };
+        let rows = |s: &PermittedStatement| matches!(s.kind, Kind::Read | Kind::Write);
+        permit.rewritten.is_none() && pins.is_empty() && permit.statements.iter().all(rows)
+    }
+
     /// Whether another text than the client's is sent.
     pub(crate) fn rewritten(&self) -> bool {
         matches!(&self.outcome, Outcome::Permit { permit, .. } if permit.rewritten.is_some())
@@ -127,6 +136,28 @@ impl Verdicts {
         Self { cache: Cache::with_weighter(entries, bytes, Bytes) }
     }
 
+    /// The verdict on the text of a simple query, and whether it was known. Texts that differ in plain integers only
+    /// share a permit that changes nothing (see [`mask`]): then [`Judged::text`] is another one of them.
+    pub(crate) fn judge_query(
+        &self,
+        judge: &Judge,
+        limits: &Limits,
+        namespace: &Namespace,
+        text: &str,
+    ) -> (Arc<Judged>, bool) {
+        let Some(masked) = mask(text) else { return self.judge(judge, limits, namespace, text) };
+        if let Some(known) = self.cache.get(masked.as_str())
+            && known.epoch == judge.epoch()
+        {
+            return (known, true);
+        }
+        let (judged, known) = self.judge(judge, limits, namespace, text);
+        if judged.ignores_integers() {
+            self.cache.insert(masked.into(), judged.clone());
+        }
+        (judged, known)
+    }
+
     /// The verdict on a text, and whether it was known. The text is compared in full; a hash only finds the place.
     pub(crate) fn judge(
         &self,
@@ -157,9 +188,104 @@ impl Verdicts {
     }
 }
 
+/// Longest integer that is masked, in digits: always an integer constant of the grammar, never a float.
+const DIGITS: usize = 9;
+
+/// A text with its plain integers taken out; `None` where it has none, or where anything stands in it that could hide
+/// where a token begins: quotes, dollars, backslashes, comments, bytes beyond ASCII. What is left are words, integers
+/// and operators, and an integer between blanks, brackets, commas or operators is a token of its own. A mask begins
+/// with a byte that no text has, so it is no text's key.
+fn mask(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    if bytes.len() > LONGEST_TEXT_BYTES {
+        return None;
+    }
+    let mut out = String::with_capacity(bytes.len() + 1);
+    out.push('\0');
+    let mut found = false;
+    let mut at = 0;
+    let mut before = b' ';
+    while let Some(&byte) = bytes.get(at) {
+        let plain = byte.is_ascii_alphanumeric() || b" \t\n\r_.,;()=<>+-*/%".contains(&byte);
+        if !plain || matches!((before, byte), (b'-', b'-') | (b'/', b'*')) {
+            return None;
+        }
+        let digits = bytes[at..].iter().take_while(|b| b.is_ascii_digit()).count();
+        let behind = bytes.get(at + digits).copied().unwrap_or(b' ');
+        let begins = b" \t\n\r,(=<>+-*/%".contains(&before);
+        if (1..=DIGITS).contains(&digits) && begins && b" \t\n\r,;)=<>+-*/%".contains(&behind) {
+            out.push('?');
+            found = true;
+            at += digits;
+            before = b'0';
+        } else {
+            let through = digits.max(1);
+            out.push_str(&text[at..at + through]);
+            before = bytes[at + through - 1];
+            at += through;
+        }
+    }
+    found.then_some(out)
+}
+
 /// The verdict on bytes that are not UTF-8.
 pub(crate) fn unreadable(judge: &Judge, limits: &Limits, bytes: &[u8]) -> Option<Judged> {
     let error = read::read_bytes(bytes, limits).err()?;
     let verdict = Verdict::Deny(Box::new(Denial::from_read_error(error)));
     Some(Judged::new(judge.epoch(), &String::from_utf8_lossy(bytes), verdict))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_integers_are_masked() {
+        for (text, want) in [
+            ("SELECT a FROM t WHERE id = 42;", Some("\0SELECT a FROM t WHERE id = ?;")),
+            ("select a from t1 where id in (1, 22,333) limit 5", Some("\0select a from t1 where id in (?, ?,?) limit ?")),
+            ("UPDATE t SET a = a + -5 WHERE id=7", Some("\0UPDATE t SET a = a + -? WHERE id=?")),
+            ("SELECT 1.5 + 1", Some("\0SELECT 1.5 + ?")),
+            ("SELECT 1e5", None),
+            ("SELECT 1_000, 0x1F", None),
+            ("SELECT 1234567890", None),
+            ("SELECT a1 FROM t2", None),
+            ("SELECT 1 WHERE a = '1'", None),
+            ("SELECT 1 AS \"a\"", None),
+            ("SELECT $1 + 1", None),
+            ("SELECT 1 -- x", None),
+            ("SELECT 1 /* x */", None),
+            ("SELECT 1, '\u{e4}'", None),
+            ("SELECT a FROM s.1", None),
+        ] {
+            assert_eq!(mask(text).as_deref(), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_share_a_verdict_only_where_integers_do_not_matter() {
+        let judge = Judge::embedded().unwrap();
+        let limits = Limits::default();
+        let namespace = Namespace {
+            kind: "owner".into(),
+            schema: "t_a".into(),
+            database: "a".into(),
+            shared: Vec::new(),
+        };
+        let verdicts = Verdicts::new(1 << 20);
+        for (first, second, shared) in [
+            ("SELECT a FROM t WHERE id = 1", "SELECT a FROM t WHERE id = 2", true),
+            ("DELETE FROM t WHERE id = 1", "DELETE FROM t WHERE id = 2", true),
+            ("SELECT a FROM public.t WHERE id = 1", "SELECT a FROM public.t WHERE id = 2", false),
+            ("SET work_mem = 100", "SET work_mem = 200", false),
+            ("SELECT a FROM other.t WHERE id = 1", "SELECT a FROM other.t WHERE id = 2", false),
+            ("CREATE TABLE t (a varchar(1))", "CREATE TABLE t (a varchar(2))", false),
+        ] {
+            verdicts.judge_query(&judge, &limits, &namespace, first);
+            let (judged, known) = verdicts.judge_query(&judge, &limits, &namespace, second);
+            assert_eq!(known, shared, "{second}");
+            assert!(known || *judged.text == *second);
+            assert!(verdicts.judge(&judge, &limits, &namespace, second).0.text == second.into());
+        }
+    }
 }

@@ -234,7 +234,7 @@ impl Session {
         // PostgreSQL drops the unnamed statement at every simple query.
         self.unnamed = None;
         link.held.server.unnamed = None;
-        let judged = self.judge(text)?;
+        let judged = self.judge_text(text, true)?;
         self.record(link, &judged);
         let Outcome::Permit { permit, pins, effects, .. } = &judged.outcome else {
             self.replace(link, b'Q', judged);
@@ -291,11 +291,20 @@ impl Session {
 
     /// The verdict on a text of the client.
     pub(super) fn judge(&mut self, text: &[u8]) -> Result<Arc<Judged>, End> {
+        self.judge_text(text, false)
+    }
+
+    fn judge_text(&mut self, text: &[u8], query: bool) -> Result<Arc<Judged>, End> {
         let Shared { judge, limits, metrics, .. } = &*self.shared;
         let Ok(text) = std::str::from_utf8(text) else {
             return unreadable(judge, limits, text).map(Arc::new).ok_or_else(malformed);
         };
-        let (judged, known) = self.pool.verdicts.judge(judge, limits, &self.pool.namespace, text);
+        let (verdicts, namespace) = (&self.pool.verdicts, &self.pool.namespace);
+        let (judged, known) = if query {
+            verdicts.judge_query(judge, limits, namespace, text)
+        } else {
+            verdicts.judge(judge, limits, namespace, text)
+        };
         if known {
             metrics.verdict_hits.inc();
         } else {
