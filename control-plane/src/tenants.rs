@@ -1,12 +1,27 @@
 //! Queries about tenants.
 
 use palisade_catalog::ids::TenantId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use tokio_postgres::types::Json;
 use tokio_postgres::{Client, Error, Row};
+use utoipa::ToSchema;
+
+use crate::limits::Limits;
+
+/// A login within a tenant, as it is read from the table.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Login {
+    /// The user of a connection string.
+    pub(crate) name: String,
+    /// `owner`, `app`, `readonly` or an operator's own.
+    pub(crate) kind: String,
+    /// `false`: it is refused.
+    pub(crate) enabled: bool,
+}
 
 /// A tenant as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Tenant {
     pub(crate) id: String,
     pub(crate) slug: String,
@@ -15,17 +30,22 @@ pub(crate) struct Tenant {
     pub(crate) template: String,
     pub(crate) template_version: i32,
     pub(crate) plan: String,
+    /// What is wished: `active`, `suspended` or `deleted`.
     pub(crate) desired_state: String,
+    /// What is: `pending`, `verifying`, `active`, `suspended` or `deleted`.
     pub(crate) observed_state: String,
+    /// `transaction` or `session`.
     pub(crate) pool_mode: String,
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) updated_at: OffsetDateTime,
-    pub(crate) logins: serde_json::Value,
+    pub(crate) logins: Vec<Login>,
     /// Its own limits; they stand over its plan's.
+    #[schema(value_type = Limits)]
     pub(crate) limits: serde_json::Value,
     /// What holds: its own limits over its plan's.
+    #[schema(value_type = Limits)]
     pub(crate) effective_limits: serde_json::Value,
     /// Counts its changes; also its ETag.
     pub(crate) generation: i64,
@@ -55,7 +75,7 @@ impl Tenant {
             created_at: row.get(10),
             updated_at: row.get(11),
             schema: row.get(12),
-            logins: row.get(13),
+            logins: row.get::<_, Json<Vec<Login>>>(13).0,
             limits: row.get(14),
             effective_limits: row.get(15),
             generation: row.get(16),

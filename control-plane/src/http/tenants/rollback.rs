@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::found;
 use crate::http::auth::Caller;
@@ -16,7 +16,7 @@ use crate::tenants::Tenant;
 use crate::{Shared, lifecycle, operations, tenants};
 
 /// A wish to roll back.
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Rollback {
     /// `true` only says what would happen.
@@ -27,8 +27,18 @@ pub(crate) struct Rollback {
     reason: String,
 }
 
+/// The answer: what would happen after a dry run, else what has happened.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum RollbackAnswer {
+    /// After a dry run.
+    Plan(RollbackPlan),
+    /// After the deed.
+    Done(Box<RolledBack>),
+}
+
 /// What would happen.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct RollbackPlan {
     /// A sentence each.
     effects: Vec<String>,
@@ -37,24 +47,28 @@ pub(crate) struct RollbackPlan {
 }
 
 /// What has happened.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct RolledBack {
     tenant: Option<Tenant>,
     operation: Option<Operation>,
 }
 
+/// Roll a tenant back
+///
+/// With `dry_run` it says what would happen and gives the confirmation that the call without it needs.
+#[utoipa::path(post, path = "/tenants/{id}/rollback", tag = "tenants", params(("id" = String, Path, description = "The tenant's id or slug")), request_body = Rollback, responses((status = 200, body = RollbackAnswer)))]
 pub(crate) async fn rollback(
     caller: Caller,
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
     Body(body): Body<Rollback>,
-) -> Result<Response, Problem> {
+) -> Result<Json<RollbackAnswer>, Problem> {
     let client = shared.pool.get().await?;
     let tenant = found(&client, &id).await?;
     drop(client);
     if body.dry_run {
         let confirm = confirm::issue(&shared, "rollback", &tenant.id, &tenant.observed_state);
-        return Ok(Json(RollbackPlan { effects: effects(&tenant), confirm }).into_response());
+        return Ok(Json(RollbackAnswer::Plan(RollbackPlan { effects: effects(&tenant), confirm })));
     }
     confirm::check(&shared, "rollback", &tenant.id, &tenant.observed_state, body.confirm.as_deref())?;
     let reason = short(body.reason, "reason")?;
@@ -62,7 +76,7 @@ pub(crate) async fn rollback(
     let client = shared.pool.get().await?;
     let operation = operations::find(&client, Some(operation), "").await?;
     let tenant = tenants::find(&client, &tenant.id).await?;
-    Ok(Json(RolledBack { tenant, operation }).into_response())
+    Ok(Json(RollbackAnswer::Done(Box::new(RolledBack { tenant, operation }))))
 }
 
 /// What a rollback would do, in words.
