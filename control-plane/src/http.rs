@@ -54,9 +54,10 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) fn api() -> (Router<Arc<Shared>>, String) {
     let api = OpenApiRouter::new()
         .routes(routes!(tenants::list, tenants::create::create))
-        .routes(routes!(tenants::show, tenants::change::change))
+        .routes(routes!(tenants::show, tenants::change::change, tenants::rollback::delete))
         .routes(routes!(tenants::status))
         .routes(routes!(tenants::rollback::rollback))
+        .routes(routes!(tenants::rollback::undelete))
         .routes(routes!(tenants::switch::suspend))
         .routes(routes!(tenants::switch::resume))
         .routes(routes!(tenants::switch::rotate))
