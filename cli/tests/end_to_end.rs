@@ -174,7 +174,7 @@ async fn authorisation(palisade: &Installation) {
         let (method, path) = (words.next().unwrap(), words.next().unwrap());
         let path = format!(
             "/api/v1{}",
-            path.replace("{id}", "acme").replace("{login}", "app").replace('{', "").replace('}', "")
+            path.replace("{id}", "acme").replace("{login}", "app").replace(['{', '}'], "")
         );
         let (status, problem) = palisade.api(method, &path, "not-a-token", None).unwrap();
         assert_eq!(

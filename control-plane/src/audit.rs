@@ -3,19 +3,29 @@
 use palisade_catalog::audit::{Class, Decision, Event, Plane};
 use time::OffsetDateTime;
 use tokio_postgres::{Client, Error, Transaction};
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 /// What a reader asks for.
-#[derive(Debug, Default, serde::Deserialize)]
+#[derive(Debug, Default, serde::Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Filter {
+    /// Slug or id.
     pub(crate) tenant: Option<String>,
+    /// Such as `statement`, `login`, `tenant.create`.
     pub(crate) action: Option<String>,
+    /// `allow` or `deny`.
     pub(crate) decision: Option<String>,
+    /// A login or a token's subject.
     pub(crate) actor: Option<String>,
+    /// At or after this time (RFC 3339).
     pub(crate) since: Option<String>,
+    /// Before this time (RFC 3339).
     pub(crate) until: Option<String>,
+    /// Most items, 1 to 200; 50 unless asked otherwise.
     pub(crate) limit: Option<i64>,
+    /// `next_cursor` of the page before.
     pub(crate) cursor: Option<String>,
 }
 

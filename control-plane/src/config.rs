@@ -32,6 +32,12 @@ pub struct ControlPlaneConfig {
     pub statement_timeout_ms: u32,
     /// Most connections of each of a tenant's login roles, as PostgreSQL counts them. Default 100.
     pub role_connection_limit: u32,
+    /// How long a deleted tenant's data stays, in hours. Default 720 (30 days).
+    pub retention_hours: u32,
+    /// Longest wait of a template step for the tenant's locks, in milliseconds. Default 2000.
+    pub migration_lock_timeout_ms: u32,
+    /// Longest statement of a template step, in milliseconds. Default 300000.
+    pub migration_statement_timeout_ms: u32,
     /// Who may use the API: `[control_plane.auth]`.
     pub auth: AuthConfig,
 }
@@ -74,6 +80,9 @@ impl Default for ControlPlaneConfig {
             pool_size: 8,
             statement_timeout_ms: 30_000,
             role_connection_limit: 100,
+            retention_hours: 720,
+            migration_lock_timeout_ms: 2_000,
+            migration_statement_timeout_ms: 300_000,
             auth: AuthConfig::default(),
         }
     }
@@ -125,6 +134,12 @@ impl ControlPlaneConfig {
             }),
             "verify_through must be host:port of a proxy",
         );
+        check(self.retention_hours <= 87_600, "retention_hours must be at most 87600 (10 years)");
+        check(
+            (1..=60_000).contains(&self.migration_lock_timeout_ms),
+            "migration_lock_timeout_ms must be 1 to 60000",
+        );
+        check(self.migration_statement_timeout_ms > 0, "migration_statement_timeout_ms must be at least 1");
         check((100..=20_000).contains(&self.verify_timeout_ms), "verify_timeout_ms must be 100 to 20000");
         errors
     }

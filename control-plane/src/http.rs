@@ -3,6 +3,7 @@
 //! - `auth`, `keys`: tokens. `endpoints`: the role × endpoint table. `flood`: bounds what refusals write.
 //! - `problem`: errors as RFC 9457 problem details.
 //! - `tenants`, `audit`, `misc`: the handlers.
+//! - `openapi`, `docs`, `shapes`: the API's description for programs and people.
 //! - `ui`: the embedded admin UI.
 
 pub(crate) mod auth;
@@ -10,12 +11,15 @@ pub(crate) mod problem;
 
 mod audit;
 mod confirm;
+mod docs;
 mod endpoints;
 mod flood;
 mod idempotency;
 mod keys;
 mod misc;
+mod openapi;
 mod plans;
+mod shapes;
 mod templates;
 mod tenants;
 mod ui;
@@ -25,14 +29,18 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::routing::{get, post, put};
+use axum::response::Html;
+use axum::routing::{any, get};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::Shared;
 use problem::Problem;
@@ -42,27 +50,40 @@ const BODY_BYTES: usize = 1 << 20;
 /// Longest handling of one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The endpoints below `/api/v1`, and the document that describes them.
+pub(crate) fn api() -> (Router<Arc<Shared>>, String) {
+    let api = OpenApiRouter::new()
+        .routes(routes!(tenants::list, tenants::create::create))
+        .routes(routes!(tenants::show, tenants::change::change, tenants::rollback::delete))
+        .routes(routes!(tenants::status))
+        .routes(routes!(tenants::rollback::rollback))
+        .routes(routes!(tenants::rollback::undelete))
+        .routes(routes!(tenants::switch::suspend))
+        .routes(routes!(tenants::switch::resume))
+        .routes(routes!(tenants::switch::rotate))
+        .routes(routes!(misc::operation))
+        .routes(routes!(templates::list, templates::register))
+        .routes(routes!(plans::list))
+        .routes(routes!(plans::put))
+        .routes(routes!(audit::list))
+        .routes(routes!(misc::explain))
+        .routes(routes!(misc::whoami));
+    let (router, document) =
+        OpenApiRouter::with_openapi(openapi::base()).nest("/api/v1", api).split_for_parts();
+    // A document is strings, lists and maps: it always has a JSON form.
+    let text = serde_json::to_string_pretty(&openapi::complete(document)).unwrap_or_default() + "\n";
+    (router, text)
+}
+
 /// All routes.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
-    let api = Router::new()
-        .route("/tenants", get(tenants::list).post(tenants::create::create))
-        .route("/tenants/{id}", get(tenants::show).patch(tenants::change::change))
-        .route("/tenants/{id}/status", get(tenants::status))
-        .route("/tenants/{id}/rollback", post(tenants::rollback::rollback))
-        .route("/tenants/{id}/suspend", post(tenants::switch::suspend))
-        .route("/tenants/{id}/resume", post(tenants::switch::resume))
-        .route("/tenants/{id}/logins/{login}/rotate", post(tenants::switch::rotate))
-        .route("/operations/{id}", get(misc::operation))
-        .route("/templates", get(templates::list).post(templates::register))
-        .route("/plans", get(plans::list))
-        .route("/plans/{name}", put(plans::put))
-        .route("/audit", get(audit::list))
-        .route("/explain", post(misc::explain))
-        .route("/whoami", get(misc::whoami))
-        .fallback(misc::no_such_endpoint)
-        .method_not_allowed_fallback(misc::no_such_method);
-    Router::new()
-        .nest("/api/v1", api)
+    let (api, document) = api();
+    let page = docs::page(&serde_json::from_str(&document).unwrap_or_default());
+    let json = [(CONTENT_TYPE, "application/json")];
+    api.route("/api/v1/openapi.json", get(|| async { (json, document) }))
+        .route("/api/v1/docs", get(|| async { Html(page) }))
+        .route("/api/{*rest}", any(misc::no_such_endpoint))
+        .method_not_allowed_fallback(misc::no_such_method)
         .route("/livez", get(misc::live))
         .route("/readyz", get(misc::ready))
         .fallback(ui::serve)
@@ -98,9 +119,9 @@ impl<T: serde::de::DeserializeOwned> FromRequest<Arc<Shared>> for Body<T> {
 }
 
 /// A query string; what is wrong with it is said as a problem.
-pub(crate) struct Query<T>(pub(crate) T);
+pub(crate) struct Asked<T>(pub(crate) T);
 
-impl<T: serde::de::DeserializeOwned> FromRequestParts<Arc<Shared>> for Query<T> {
+impl<T: serde::de::DeserializeOwned> FromRequestParts<Arc<Shared>> for Asked<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {

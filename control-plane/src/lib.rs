@@ -5,7 +5,8 @@
 //! - `template`, `register`, `templates`: migrations, judged and tried in a scratch schema before they may be used.
 //! - `foundation`, `provision`, `verify`, `removal`: a tenant in one transaction, its verification by fingerprint and
 //!   by both walls, and the removal of what failed.
-//! - `lifecycle`: suspend, resume, rotate, roll back.
+//! - `lifecycle`, `deletion`, `purge`: suspend, resume, rotate, step back, delete, give back, drop for good.
+//! - `moves`: one tenant from one template version to the next, in the tenant's own session.
 //! - `reconcile`: finishes or removes what a crash left.
 //! - `settings`, `plans`, `limits`: what an operator sets on tenants.
 //! - `tenants`, `operations`, `audit`: queries.
@@ -19,12 +20,15 @@ pub mod http;
 
 mod audit;
 mod deep;
+mod deletion;
 mod foundation;
 mod lifecycle;
 mod limits;
+mod moves;
 mod operations;
 mod plans;
 mod provision;
+mod purge;
 mod reconcile;
 mod register;
 mod removal;

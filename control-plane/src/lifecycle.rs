@@ -1,13 +1,14 @@
-//! Suspend, resume, rotate, roll back: each with its audit row in one transaction.
+//! Suspend, resume, rotate, step back: each with its audit row in one transaction.
 
 use palisade_catalog::secrets::random_client_secret;
 use uuid::Uuid;
 
 use crate::http::problem::Problem;
+use crate::moves::Step;
 use crate::provision::{self, Credential, event};
 use crate::store::verifier;
 use crate::tenants::Tenant;
-use crate::{Shared, audit, operations};
+use crate::{Shared, audit, moves, operations};
 
 /// Moves a tenant between `active` and `suspended`. Proxies follow within a second.
 pub(crate) async fn switch(
@@ -24,18 +25,56 @@ pub(crate) async fn switch(
     change(shared, tenant, from, to, action, actor, reason).await.map(|_| ())
 }
 
-/// Rolls an active or suspended tenant back: nobody is let in any more, its data stays until it is purged.
-pub(crate) async fn soft_delete(
+/// The way back to the version before, where the tenant's version has an undo.
+pub(crate) async fn way_back(shared: &Shared, tenant: &Tenant) -> Result<Option<(Step, String)>, Problem> {
+    let client = shared.pool.get().await?;
+    let row = client
+        .query_opt(
+            "SELECT v.undo_file, v.undo_body, (SELECT max(version) FROM palisade_control.template_versions p
+                                              WHERE p.name = v.name AND p.version < v.version)
+             FROM palisade_control.template_versions v
+             WHERE v.name = $1 AND v.version = $2 AND v.undo_body IS NOT NULL",
+            &[&tenant.template, &tenant.template_version],
+        )
+        .await?;
+    Ok(row.and_then(|row| {
+        let step =
+            Step { from: tenant.template_version, to: row.get::<_, Option<i32>>(2)?, body: row.get(1) };
+        Some((step, row.get(0)))
+    }))
+}
+
+/// Takes a tenant back to the template version before.
+pub(crate) async fn step_back(
     shared: &Shared,
     tenant: &Tenant,
+    step: &Step,
     actor: &str,
     reason: &str,
 ) -> Result<Uuid, Problem> {
-    let from = tenant.observed_state.as_str();
-    if !matches!(from, "active" | "suspended") {
-        return Err(Problem::conflict(format!("the tenant is {from}; it is being made or removed already")));
+    let (operation, id) = (Uuid::now_v7(), tenant.typed_id()?);
+    let mut client = shared.pool.get().await?;
+    let tx = client.transaction().await?;
+    let text = format!("version {} to {}", step.from, step.to);
+    operations::begin(&tx, operation, &tenant.id, "rollback", actor).await?;
+    operations::step(&tx, operation, 1, "undo", "running", &text).await?;
+    tx.commit().await?;
+    let made = moves::run(shared, &id, step).await;
+    let tx = client.transaction().await?;
+    let error = made.as_ref().err().map(|e| e.message.as_str());
+    operations::step(&tx, operation, 1, "undo", if error.is_some() { "failed" } else { "done" }, &text)
+        .await?;
+    operations::finish(&tx, operation, error).await?;
+    let mut event = event("tenant.rollback", actor, &id, operation);
+    event.tenant = Some(tenant.slug.clone());
+    event.result = if error.is_some() { "failed" } else { "ok" }.into();
+    event.detail = serde_json::json!({ "reason": reason, "from_version": step.from, "to_version": step.to });
+    audit::insert(&tx, &event).await?;
+    tx.commit().await?;
+    match made {
+        Ok(()) => Ok(operation),
+        Err(error) => Err(Problem::conflict(format!("the undo was not made: {}", error.message))),
     }
-    change(shared, tenant, from, "deleted", "tenant.rollback", actor, reason).await
 }
 
 async fn change(
@@ -51,8 +90,7 @@ async fn change(
     let tx = client.transaction().await?;
     let moved = tx
         .execute(
-            "UPDATE palisade_control.tenants SET desired_state = $3, observed_state = $3,
-               deleted_at = CASE WHEN $3 = 'deleted' THEN now() END
+            "UPDATE palisade_control.tenants SET desired_state = $3, observed_state = $3
              WHERE id = $1 AND observed_state = $2",
             &[&tenant.id, &from, &to],
         )

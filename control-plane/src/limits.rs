@@ -2,6 +2,7 @@
 
 use palisade_catalog::snapshot::TenantLimits;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Most connections that a limit may allow.
 const CONNECTIONS: u32 = 100_000;
@@ -9,7 +10,7 @@ const CONNECTIONS: u32 = 100_000;
 const TIME_MS: u32 = 86_400_000;
 
 /// Limits; what is absent comes from the plan, then from the proxy's own settings.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Limits {
     /// Most client connections, 1 to 100000.

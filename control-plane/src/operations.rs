@@ -4,28 +4,40 @@ use deadpool_postgres::Transaction;
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio_postgres::{Client, Error};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A change under way or done.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Operation {
     pub(crate) id: Uuid,
     pub(crate) tenant_id: String,
+    /// `create`, `suspend`, `resume`, `rollback` …
     pub(crate) kind: String,
+    /// `running`, `succeeded` or `failed`.
     pub(crate) state: String,
     pub(crate) requested_by: String,
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
     pub(crate) finished_at: Option<OffsetDateTime>,
+    /// Why it failed: `message`.
+    #[schema(value_type = Option<OperationError>)]
     pub(crate) error: Option<serde_json::Value>,
     pub(crate) steps: Vec<Step>,
 }
 
+/// Why an operation failed, as it stands in the table.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OperationError {
+    pub(crate) message: String,
+}
+
 /// One step of an operation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Step {
     pub(crate) name: String,
+    /// `running`, `done`, `failed` or `skipped`.
     pub(crate) state: String,
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) started_at: OffsetDateTime,
@@ -80,7 +92,9 @@ pub(crate) async fn step(
 /// Ends an operation, with the reason where it failed.
 pub(crate) async fn finish(tx: &Transaction<'_>, id: Uuid, error: Option<&str>) -> Result<(), Error> {
     let state = if error.is_some() { "failed" } else { "succeeded" };
-    let error = error.map(|message| serde_json::json!({ "message": message }));
+    let error = error.map(|message| OperationError { message: message.to_owned() });
+    // One string always has a JSON form.
+    let error = error.map(|error| serde_json::to_value(error).unwrap_or_default());
     tx.execute(
         "UPDATE palisade_control.operations SET state = $2, error = $3, finished_at = clock_timestamp()
          WHERE id = $1 AND state = 'running'",

@@ -3,14 +3,16 @@
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio_postgres::{Client, Error, Transaction};
+use utoipa::ToSchema;
 
 use crate::limits::Limits;
 
 /// A plan as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Plan {
     pub(crate) name: String,
     pub(crate) description: String,
+    #[schema(value_type = Limits)]
     pub(crate) limits: serde_json::Value,
     /// How many tenants are on it, deleted ones left out.
     pub(crate) tenants: i64,

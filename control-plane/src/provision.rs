@@ -8,6 +8,7 @@ use palisade_catalog::names;
 use palisade_catalog::secrets::random_client_secret;
 use time::OffsetDateTime;
 use tokio_postgres::error::SqlState;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::foundation::{self, KINDS};
@@ -28,11 +29,13 @@ pub(crate) struct NewTenant {
 }
 
 /// A login's secret, shown once.
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, ToSchema)]
 pub(crate) struct Credential {
     pub(crate) login: String,
     pub(crate) kind: String,
+    /// The password.
     pub(crate) secret: String,
+    /// The connection string through the proxy.
     pub(crate) url: String,
 }
 

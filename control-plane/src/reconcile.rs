@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::http::problem::Problem;
-use crate::{Shared, removal};
+use crate::{Shared, purge, removal};
 
 /// How often unfinished operations are looked for.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -24,13 +24,15 @@ pub(crate) async fn forever(shared: Arc<Shared>, mut shutdown: watch::Receiver<b
             () = tokio::time::sleep(INTERVAL) => {}
             _ = shutdown.wait_for(|stop| *stop) => return,
         }
-        if let Err(problem) = once(&shared).await {
-            tracing::warn!(detail = %problem.detail, "reconciliation failed; it will be tried again");
+        for result in [once(&shared).await, steps_back(&shared).await, purge::once(&shared).await] {
+            if let Err(problem) = result {
+                tracing::warn!(detail = %problem.detail, "reconciliation failed; it will be tried again");
+            }
         }
     }
 }
 
-/// Takes over and ends every operation without a worker.
+/// Takes over and ends every creation without a worker.
 pub(crate) async fn once(shared: &Arc<Shared>) -> Result<(), Problem> {
     let client = shared.pool.get().await?;
     // Taking the lease is one statement: of two control planes one gets each row.
@@ -51,5 +53,19 @@ pub(crate) async fn once(shared: &Arc<Shared>) -> Result<(), Problem> {
             .await?;
         tracing::info!(tenant, %operation, "removed what an interrupted operation left");
     }
+    Ok(())
+}
+
+/// Ends every step back without a worker: its transaction committed or not, and the tenant's version says which.
+async fn steps_back(shared: &Shared) -> Result<(), Problem> {
+    let client = shared.pool.get().await?;
+    client
+        .execute(
+            "UPDATE palisade_control.operations SET state = 'failed', finished_at = clock_timestamp(),
+               error = '{\"message\": \"the control plane stopped meanwhile; the tenant''s version says whether it was made\"}'
+             WHERE state = 'running' AND kind = 'rollback' AND lease_until < clock_timestamp() - interval '2 minutes'",
+            &[],
+        )
+        .await?;
     Ok(())
 }

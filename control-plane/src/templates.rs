@@ -3,9 +3,10 @@
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio_postgres::{Error, GenericClient, Row};
+use utoipa::ToSchema;
 
 /// A registered version as the API shows it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct TemplateVersion {
     pub(crate) version: i32,
     /// The migration's file.
@@ -26,7 +27,7 @@ pub(crate) struct TemplateVersion {
 }
 
 /// A template as the API shows it: its newest version, and all of them.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Template {
     pub(crate) name: String,
     /// The newest version: what new tenants are made from.

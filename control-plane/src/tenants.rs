@@ -1,12 +1,27 @@
 //! Queries about tenants.
 
 use palisade_catalog::ids::TenantId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use tokio_postgres::types::Json;
 use tokio_postgres::{Client, Error, Row};
+use utoipa::ToSchema;
+
+use crate::limits::Limits;
+
+/// A login within a tenant, as it is read from the table.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Login {
+    /// The user of a connection string.
+    pub(crate) name: String,
+    /// `owner`, `app`, `readonly` or an operator's own.
+    pub(crate) kind: String,
+    /// `false`: it is refused.
+    pub(crate) enabled: bool,
+}
 
 /// A tenant as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Tenant {
     pub(crate) id: String,
     pub(crate) slug: String,
@@ -15,20 +30,28 @@ pub(crate) struct Tenant {
     pub(crate) template: String,
     pub(crate) template_version: i32,
     pub(crate) plan: String,
+    /// What is wished: `active`, `suspended` or `deleted`.
     pub(crate) desired_state: String,
+    /// What is: `pending`, `verifying`, `active`, `suspended`, `deleted` or `purging`.
     pub(crate) observed_state: String,
+    /// `transaction` or `session`.
     pub(crate) pool_mode: String,
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) updated_at: OffsetDateTime,
-    pub(crate) logins: serde_json::Value,
+    pub(crate) logins: Vec<Login>,
     /// Its own limits; they stand over its plan's.
+    #[schema(value_type = Limits)]
     pub(crate) limits: serde_json::Value,
     /// What holds: its own limits over its plan's.
+    #[schema(value_type = Limits)]
     pub(crate) effective_limits: serde_json::Value,
     /// Counts its changes; also its ETag.
     pub(crate) generation: i64,
+    /// When a deleted tenant's data is dropped for good.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub(crate) purge_after: Option<OffsetDateTime>,
     #[serde(skip)]
     pub(crate) schema: String,
 }
@@ -37,7 +60,7 @@ const COLUMNS: &str = "t.id, t.slug, t.display_name, t.cluster, t.template, t.te
     t.desired_state, t.observed_state, t.pool_mode, t.created_at, t.updated_at, t.schema_name,
     (SELECT coalesce(jsonb_agg(jsonb_build_object('name', l.name, 'kind', l.kind, 'enabled', l.enabled)
        ORDER BY l.name), '[]') FROM palisade_control.logins l WHERE l.tenant_id = t.id),
-    t.limits, (SELECT p.limits FROM palisade_control.plans p WHERE p.name = t.plan) || t.limits, t.generation";
+    t.limits, (SELECT p.limits FROM palisade_control.plans p WHERE p.name = t.plan) || t.limits, t.generation, t.purge_after";
 
 impl Tenant {
     fn from_row(row: &Row) -> Self {
@@ -55,10 +78,11 @@ impl Tenant {
             created_at: row.get(10),
             updated_at: row.get(11),
             schema: row.get(12),
-            logins: row.get(13),
+            logins: row.get::<_, Json<Vec<Login>>>(13).0,
             limits: row.get(14),
             effective_limits: row.get(15),
             generation: row.get(16),
+            purge_after: row.get(17),
         }
     }
 
@@ -72,7 +96,7 @@ impl Tenant {
 pub(crate) async fn find(client: &Client, id_or_slug: &str) -> Result<Option<Tenant>, Error> {
     let sql = format!(
         "SELECT {COLUMNS} FROM palisade_control.tenants t
-         WHERE t.id = $1 OR (t.slug = $1 AND t.observed_state <> 'deleted') ORDER BY t.id = $1 DESC LIMIT 1"
+         WHERE t.id = $1 OR (t.slug = $1 AND t.observed_state NOT IN ('deleted', 'purging')) ORDER BY t.id = $1 DESC LIMIT 1"
     );
     Ok(client.query_opt(&sql, &[&id_or_slug]).await?.as_ref().map(Tenant::from_row))
 }
@@ -87,7 +111,7 @@ pub(crate) async fn page(
 ) -> Result<(Vec<Tenant>, Option<String>), Error> {
     let sql = format!(
         "SELECT {COLUMNS} FROM palisade_control.tenants t
-         WHERE (($1::text IS NULL AND t.observed_state <> 'deleted') OR t.observed_state = $1)
+         WHERE (($1::text IS NULL AND t.observed_state NOT IN ('deleted', 'purging')) OR t.observed_state = $1)
            AND ($2::text IS NULL OR strpos(t.slug, $2) > 0 OR strpos(lower(t.display_name), lower($2)) > 0)
            AND ($3::text IS NULL OR (t.slug, t.id) > (split_part($3, ' ', 1), split_part($3, ' ', 2)))
          ORDER BY t.slug, t.id LIMIT $4"

@@ -9,6 +9,7 @@ pub const SCHEMA_VERSION: u16 = 1;
 
 /// How carefully an event is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Class {
     /// Never lost: durable before the client has its answer.
     A,
@@ -21,6 +22,7 @@ pub enum Class {
 /// Which plane wrote an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Plane {
     /// The proxy.
     Data,
@@ -31,6 +33,7 @@ pub enum Plane {
 /// What was decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Decision {
     /// Permitted.
     Allow,
@@ -40,6 +43,7 @@ pub enum Decision {
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Event {
     /// [`SCHEMA_VERSION`].
     pub v: u16,
@@ -101,6 +105,7 @@ pub struct Event {
     pub sqlstate: Option<String>,
     /// Anything else, by action: never free text from the client.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    #[cfg_attr(feature = "schema", schema(value_type = Object))]
     pub detail: serde_json::Value,
 }
 

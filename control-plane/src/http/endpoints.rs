@@ -34,6 +34,8 @@ pub(crate) const ENDPOINTS: &[(&str, &str, Right)] = &[
     ("POST", "/tenants", Right::Operate),
     ("GET", "/tenants/{id}", Right::View),
     ("PATCH", "/tenants/{id}", Right::Operate),
+    ("DELETE", "/tenants/{id}", Right::Admin),
+    ("POST", "/tenants/{id}/undelete", Right::Admin),
     ("GET", "/tenants/{id}/status", Right::View),
     ("POST", "/tenants/{id}/rollback", Right::Admin),
     ("POST", "/tenants/{id}/suspend", Right::Operate),

@@ -6,8 +6,9 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use palisade_policies::Namespace;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::deep::deep;
@@ -18,6 +19,9 @@ use crate::http::problem::Problem;
 use crate::operations::Operation;
 use crate::{Shared, operations, tenants};
 
+/// Show an operation
+#[utoipa::path(get, path = "/operations/{id}", tag = "operations", params(("id" = String, Path, description = "The operation's id")),
+    responses((status = 200, body = Operation)))]
 pub(crate) async fn operation(
     _: Caller,
     State(shared): State<Arc<Shared>>,
@@ -29,23 +33,38 @@ pub(crate) async fn operation(
     operation.map(Json).ok_or_else(|| Problem::not_found("there is no operation with this id"))
 }
 
-pub(crate) async fn whoami(caller: Caller) -> Json<Value> {
-    Json(json!({ "subject": caller.subject, "roles": caller.roles }))
+/// Who the token is for.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Whoami {
+    subject: String,
+    roles: Vec<String>,
 }
 
-#[derive(Deserialize)]
+/// Say who the token is for
+#[utoipa::path(get, path = "/whoami", tag = "session", responses((status = 200, body = Whoami)))]
+pub(crate) async fn whoami(caller: Caller) -> Json<Whoami> {
+    Json(Whoami { subject: caller.subject, roles: caller.roles })
+}
+
+/// A statement to explain.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Question {
+pub(crate) struct ExplainQuestion {
+    /// Slug or id.
     tenant: String,
+    /// `owner`, `app` or `readonly`.
     #[serde(rename = "as")]
     kind: String,
+    /// At most 1 MiB.
     sql: String,
 }
 
+/// Show how a statement is read, judged and rewritten
+#[utoipa::path(post, path = "/explain", tag = "policy", request_body = ExplainQuestion, responses((status = 200, body = crate::http::shapes::Explanation)))]
 pub(crate) async fn explain(
     _: Caller,
     State(shared): State<Arc<Shared>>,
-    Body(question): Body<Question>,
+    Body(question): Body<ExplainQuestion>,
 ) -> Result<Json<Value>, Problem> {
     if !KINDS.contains(&question.kind.as_str()) {
         return Err(Problem::invalid(format!("\"as\" must be one of {}", KINDS.join(", "))));

@@ -6,39 +6,62 @@ use axum::Json;
 use axum::extract::{Path, State};
 use palisade_catalog::audit::{Class, Event, Plane};
 use palisade_catalog::ids::Slug;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use crate::http::auth::Caller;
 use crate::http::problem::Problem;
 use crate::http::{Body, short};
 use crate::limits::Limits;
+use crate::plans::Plan;
 use crate::{Shared, audit, plans};
 
 /// Most plans.
 const PLANS: i64 = 200;
 
-pub(crate) async fn list(_: Caller, State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {
+/// List plans
+#[utoipa::path(get, path = "/plans", tag = "plans", responses((status = 200, body = PlanList)))]
+pub(crate) async fn list(_: Caller, State(shared): State<Arc<Shared>>) -> Result<Json<PlanList>, Problem> {
     let client = shared.pool.get().await?;
-    Ok(Json(json!({ "items": plans::all(&client).await? })))
+    Ok(Json(PlanList { items: plans::all(&client).await? }))
 }
 
-#[derive(Deserialize)]
+/// All plans.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PlanList {
+    items: Vec<Plan>,
+}
+
+/// A plan after a change.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PlanAnswer {
+    plan: Plan,
+}
+
+/// What a plan is to be.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Put {
+pub(crate) struct PutPlan {
+    /// At most 200 bytes.
     #[serde(default)]
     description: String,
     #[serde(default)]
     limits: Limits,
 }
 
+/// Make or change a plan
+///
+/// Tenants that are on it have its limits at once.
+#[utoipa::path(put, path = "/plans/{name}", tag = "plans", params(("name" = String, Path, description = "The plan's name, as a slug")),
+    request_body = PutPlan, responses((status = 200, body = PlanAnswer)))]
 pub(crate) async fn put(
     caller: Caller,
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
-    Body(body): Body<Put>,
-) -> Result<Json<Value>, Problem> {
+    Body(body): Body<PutPlan>,
+) -> Result<Json<PlanAnswer>, Problem> {
     // A plan's name stands in URLs as a slug does.
     let name = Slug::parse(&name).map_err(|e| Problem::field("name", e.to_string()))?.to_string();
     let description = short(body.description, "description")?;
@@ -56,5 +79,5 @@ pub(crate) async fn put(
     tx.commit().await?;
     let plan = plans::all(&client).await?.into_iter().find(|plan| plan.name == name);
     let plan = plan.ok_or_else(|| Problem::not_found(format!("there is no plan \"{name}\"")))?;
-    Ok(Json(json!({ "plan": plan })))
+    Ok(Json(PlanAnswer { plan }))
 }

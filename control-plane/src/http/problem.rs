@@ -3,11 +3,13 @@
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// One error for the caller. The detail says what to do and never holds a secret.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Problem {
     #[serde(rename = "type")]
+    /// Stable: what programs look at.
     pub(crate) kind: &'static str,
     pub(crate) title: &'static str,
     pub(crate) status: u16,
@@ -18,7 +20,7 @@ pub(crate) struct Problem {
 }
 
 /// One field of a request that is not valid.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct FieldError {
     /// Path of the field in the body, such as `limits.statement_timeout_ms`.
     pub(crate) field: String,

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::deep::deep;
 use crate::http::Body;
@@ -17,11 +18,13 @@ use crate::templates::Template;
 use crate::{Shared, templates};
 
 /// All templates.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct TemplateList {
     items: Vec<Template>,
 }
 
+/// List templates
+#[utoipa::path(get, path = "/templates", tag = "templates", responses((status = 200, body = TemplateList)))]
 pub(crate) async fn list(
     _: Caller,
     State(shared): State<Arc<Shared>>,
@@ -31,7 +34,7 @@ pub(crate) async fn list(
 }
 
 /// One file of a template.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TemplateFile {
     /// `V<number>__<name>.sql` or `U<number>__<name>.sql`.
@@ -41,7 +44,7 @@ pub(crate) struct TemplateFile {
 }
 
 /// A template, whole: registered versions must be among the files, unchanged.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RegisterTemplate {
     name: String,
@@ -52,7 +55,7 @@ pub(crate) struct RegisterTemplate {
 }
 
 /// What came of it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct RegisteredTemplate {
     /// `false`: everything was registered already, or it was a dry run.
     registered: bool,
@@ -60,6 +63,11 @@ pub(crate) struct RegisteredTemplate {
     template: Option<Template>,
 }
 
+/// Register a template or its new versions
+///
+/// Every version is tried in a scratch schema, every undo is proven. Refused with file, line and reason.
+#[utoipa::path(post, path = "/templates", tag = "templates", request_body = RegisterTemplate,
+    responses((status = 201, body = RegisteredTemplate), (status = 200, description = "Nothing is new, or a dry run", body = RegisteredTemplate)))]
 pub(crate) async fn register(
     caller: Caller,
     State(shared): State<Arc<Shared>>,

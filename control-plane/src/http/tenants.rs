@@ -12,10 +12,11 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::http::auth::Caller;
 use crate::http::problem::Problem;
-use crate::http::{Query, decode_cursor, page_size};
+use crate::http::{Asked, decode_cursor, page_size};
 use crate::operations::Operation;
 use crate::tenants::Tenant;
 use crate::{Shared, operations, tenants};
@@ -26,8 +27,9 @@ pub(crate) mod rollback;
 pub(crate) mod switch;
 
 /// What a list of tenants is asked for.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct TenantQuery {
     /// Most items, 1 to 200; 50 unless asked otherwise.
     limit: Option<i64>,
@@ -40,7 +42,7 @@ pub(crate) struct TenantQuery {
 }
 
 /// One page of tenants, by slug.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct TenantPage {
     items: Vec<Tenant>,
     /// Where the next page begins; null on the last.
@@ -48,13 +50,13 @@ pub(crate) struct TenantPage {
 }
 
 /// A tenant after a change.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct TenantAnswer {
     pub(crate) tenant: Tenant,
 }
 
 /// Where a tenant stands.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct TenantStatus {
     tenant_id: String,
     slug: String,
@@ -64,10 +66,14 @@ pub(crate) struct TenantStatus {
     operation: Option<Operation>,
 }
 
+/// List tenants
+///
+/// By slug. Deleted tenants are left out unless asked for.
+#[utoipa::path(get, path = "/tenants", tag = "tenants", params(TenantQuery), responses((status = 200, body = TenantPage)))]
 pub(crate) async fn list(
     _: Caller,
     State(shared): State<Arc<Shared>>,
-    Query(page): Query<TenantQuery>,
+    Asked(page): Asked<TenantQuery>,
 ) -> Result<Json<TenantPage>, Problem> {
     let limit = page_size(page.limit)?;
     let after = page.cursor.as_deref().map(decode_cursor).transpose()?;
@@ -84,6 +90,9 @@ pub(crate) async fn found(client: &tokio_postgres::Client, id: &str) -> Result<T
         .ok_or_else(|| Problem::not_found(format!("there is no tenant with the id or slug \"{id}\"")))
 }
 
+/// Show a tenant
+#[utoipa::path(get, path = "/tenants/{id}", tag = "tenants", params(("id" = String, Path, description = "The tenant's id or slug")),
+    responses((status = 200, body = Tenant, headers(("etag" = String, description = "Its generation, for If-Match")))))]
 pub(crate) async fn show(
     _: Caller,
     State(shared): State<Arc<Shared>>,
@@ -95,6 +104,8 @@ pub(crate) async fn show(
     Ok(([(ETAG, tag)], Json(tenant)).into_response())
 }
 
+/// Show where a tenant stands
+#[utoipa::path(get, path = "/tenants/{id}/status", tag = "tenants", params(("id" = String, Path, description = "The tenant's id or slug")), responses((status = 200, body = TenantStatus)))]
 pub(crate) async fn status(
     _: Caller,
     State(shared): State<Arc<Shared>>,

@@ -9,6 +9,7 @@ use axum::http::header::ETAG;
 use axum::response::{IntoResponse, Response};
 use palisade_catalog::ids::Slug;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{TenantAnswer, etag, found, if_match};
 use crate::http::auth::Caller;
@@ -18,7 +19,7 @@ use crate::limits::Limits;
 use crate::{Shared, settings};
 
 /// The wished changes; what is absent stays.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangeTenant {
     /// A new slug. Connection strings name it, so clients need new ones; no data moves.
@@ -33,6 +34,10 @@ pub(crate) struct ChangeTenant {
     limits: Option<Limits>,
 }
 
+/// Change a tenant's slug, name, plan, pool mode or limits
+#[utoipa::path(patch, path = "/tenants/{id}", tag = "tenants", request_body = ChangeTenant,
+    params(("id" = String, Path, description = "The tenant's id or slug"), ("if-match" = Option<String>, Header, description = "The ETag that was read; 412 where the tenant has changed since")),
+    responses((status = 200, body = TenantAnswer, headers(("etag" = String, description = "Its new generation")))))]
 pub(crate) async fn change(
     caller: Caller,
     State(shared): State<Arc<Shared>>,

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use palisade_catalog::ids::{Slug, TenantId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::found;
@@ -19,7 +20,7 @@ use crate::tenants::Tenant;
 use crate::{Shared, operations, provision, templates, tenants};
 
 /// A wish for a tenant.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateTenant {
     /// Its name in connection strings.
@@ -33,7 +34,7 @@ pub(crate) struct CreateTenant {
 }
 
 /// A new tenant, with its secrets: they are shown once.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct CreatedTenant {
     tenant: Option<Tenant>,
     operation: Option<Operation>,
@@ -41,6 +42,13 @@ pub(crate) struct CreatedTenant {
     credentials: Vec<Credential>,
 }
 
+/// Make a tenant
+///
+/// It is verified and open when the answer comes. Secrets are shown once.
+#[utoipa::path(post, path = "/tenants", tag = "tenants", request_body = CreateTenant,
+    params(("idempotency-key" = Option<String>, Header, description = "At most 200 bytes; a repeated request with the same key and body makes nothing new")),
+    responses((status = 201, body = CreatedTenant), (status = 200, description = "A repeated request", body = CreatedTenant),
+        (status = 202, description = "A repeated request whose first is under way", body = CreatedTenant)))]
 pub(crate) async fn create(
     caller: Caller,
     State(shared): State<Arc<Shared>>,

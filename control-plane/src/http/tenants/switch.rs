@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{TenantAnswer, found};
 use crate::http::auth::Caller;
@@ -14,13 +15,15 @@ use crate::provision::Credential;
 use crate::{Shared, lifecycle};
 
 /// Why somebody does it.
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Why {
     /// At most 200 bytes; stands in the audit trail.
     reason: String,
 }
 
+/// Refuse and end a tenant's connections
+#[utoipa::path(post, path = "/tenants/{id}/suspend", tag = "tenants", params(("id" = String, Path, description = "The tenant's id or slug")), request_body = Why, responses((status = 200, body = TenantAnswer)))]
 pub(crate) async fn suspend(
     caller: Caller,
     state: State<Arc<Shared>>,
@@ -30,6 +33,8 @@ pub(crate) async fn suspend(
     switch(caller, state, path, why, "suspended").await
 }
 
+/// Let a suspended tenant's connections in again
+#[utoipa::path(post, path = "/tenants/{id}/resume", tag = "tenants", params(("id" = String, Path, description = "The tenant's id or slug")), request_body = Why, responses((status = 200, body = TenantAnswer)))]
 pub(crate) async fn resume(
     caller: Caller,
     state: State<Arc<Shared>>,
@@ -55,6 +60,11 @@ async fn switch(
     Ok(Json(TenantAnswer { tenant: found(&client, &tenant.id).await? }))
 }
 
+/// Give a login a new secret
+///
+/// The old one is refused from now on.
+#[utoipa::path(post, path = "/tenants/{id}/logins/{login}/rotate", tag = "tenants",
+    params(("id" = String, Path, description = "The tenant's id or slug"), ("login" = String, Path, description = "The login's name")), responses((status = 200, body = Credential)))]
 pub(crate) async fn rotate(
     caller: Caller,
     State(shared): State<Arc<Shared>>,
