@@ -44,14 +44,15 @@ pub(super) fn function(walk: &mut Walk<'_>, call: &p::FuncCall) {
     }
     // A rewritten text calls PostgreSQL's own functions by their replacements.
     if matches!(schema, "" | "pg_catalog" | "palisade") {
-        catalog_call(walk, name, &call.args);
+        let certain = walk.certain.contains(&std::ptr::from_ref(call));
+        catalog_call(walk, name, &call.args, certain);
     }
 }
 
 /// What a call of one of PostgreSQL's own functions does beyond computing.
-fn catalog_call(walk: &mut Walk<'_>, name: &str, args: &[p::Node]) {
+fn catalog_call(walk: &mut Walk<'_>, name: &str, args: &[p::Node], certain: bool) {
     match name {
-        "set_config" => session::set_config(walk, args),
+        "set_config" => session::set_config(walk, args, certain),
         "current_setting" => session::current_setting(walk, args),
         "pg_notify" => walk.effects.push(Effect::Notify),
         "currval" | "lastval" => walk.effects.push(Effect::SequenceState),
@@ -227,26 +228,24 @@ pub(super) fn column(walk: &mut Walk<'_>, column: &p::ColumnRef) {
 }
 
 /// `OPERATOR(schema.op)`; a bare operator is found through the pinned path.
-pub(super) fn operator(walk: &mut Walk<'_>, names: &[p::Node], _location: i32) {
+pub(super) fn operator(walk: &mut Walk<'_>, names: &[p::Node], location: i32) {
     let Some(names) = strings(names) else { return walk.unknown("operator name") };
     if let [schema, name] = names[..]
         && schema != "pg_catalog"
     {
-        // The tokens of an operator are not identifiers: its schema is found by itself.
-        let place = match walk.tokens.find(&walk.within, &[schema]) {
-            Place::Identifiers { name, .. } => {
-                Place::Identifiers { database: None, schema: Some(name.clone()), name }
-            }
-            other => other,
-        };
+        let place = walk.tokens.operator(location, 2);
         walk.push(Class::Operator, Action::Usage, ["", schema, name], place);
     }
 }
 
 /// `COLLATE name`.
-pub(super) fn collation(walk: &mut Walk<'_>, names: &[p::Node]) {
+pub(super) fn collation(walk: &mut Walk<'_>, names: &[p::Node], location: i32) {
     match strings(names) {
-        Some(names) if !names.is_empty() => walk.listed(Class::Collation, Action::Usage, &names),
+        Some(names) if !names.is_empty() => {
+            let Some(parts) = parts(&names) else { return walk.unknown("collation name") };
+            let place = walk.tokens.after(location, names.len());
+            walk.push(Class::Collation, Action::Usage, parts, place);
+        }
         Some(_) => {}
         None => walk.unknown("collation name"),
     }

@@ -30,7 +30,7 @@ pub(super) fn enter(walk: &mut Walk<'_>, node: NodeRef<'_>) {
         NodeRef::AExpr(e) => expression::operator(walk, &e.name, e.location),
         NodeRef::SortBy(s) => expression::operator(walk, &s.use_op, -1),
         NodeRef::SubLink(s) => expression::operator(walk, &s.oper_name, s.location),
-        NodeRef::CollateClause(c) => expression::collation(walk, &c.collname),
+        NodeRef::CollateClause(c) => expression::collation(walk, &c.collname, c.location),
         NodeRef::SqlvalueFunction(f) => expression::value_function(walk, f),
         NodeRef::RangeTableSample(s) => expression::listed_function(walk, &s.method, s.location),
         NodeRef::RangeVar(_)

@@ -89,6 +89,9 @@ fn nests(word: &[u8]) -> bool {
         b"is",
         b"like",
         b"select",
+        b"at",
+        b"isnull",
+        b"notnull",
     ]
     .iter()
     .any(|w| word.eq_ignore_ascii_case(w))

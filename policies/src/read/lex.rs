@@ -1,15 +1,22 @@
 //! Where names stand: chains of identifiers over PostgreSQL's own scanner tokens.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::ops::Range;
 
 use pg_query::protobuf::{KeywordKind, ScanToken, Token};
 
 use crate::access::Place;
 
+/// Between the words of a chain in the index; a name holds no NUL.
+const SEPARATOR: &str = "\0";
+
 /// The tokens of a text, comments left out.
 pub(super) struct Tokens<'t> {
     text: &'t str,
     tokens: Vec<ScanToken>,
+    /// Where each chain of identifiers starts; made when the first name without a location is looked for.
+    chains: OnceCell<HashMap<String, Vec<usize>>>,
 }
 
 impl<'t> Tokens<'t> {
@@ -19,7 +26,7 @@ impl<'t> Tokens<'t> {
         let blank = text.trim().is_empty();
         let mut tokens = if blank { Vec::new() } else { pg_query::scan_tokens(text).unwrap_or_default() };
         tokens.retain(|t| t.token != Token::SqlComment as i32 && t.token != Token::CComment as i32);
-        Self { text, tokens }
+        Self { text, tokens, chains: OnceCell::new() }
     }
 
     /// The index of the first token at or after a byte.
@@ -99,37 +106,81 @@ impl<'t> Tokens<'t> {
     /// The place of a name that the tree has without a location: the chain `words`, spelled in any way, must stand
     /// exactly once within `within`.
     pub(super) fn find(&self, within: &Range<usize>, words: &[&str]) -> Place {
-        let mut found = None;
-        let mut index = self.index_from(within.start);
-        while let Some(token) = self.tokens.get(index) {
-            if offset(token.start) >= within.end {
-                break;
-            }
-            let after_dot = index > 0 && self.is_dot(index - 1);
-            if !after_dot
-                && self.is_name(index)
-                && let Some(ranges) = self.chain(offset(token.start), words.len())
-                && !self.is_dot(index + 2 * words.len() - 1)
-                && ranges.iter().zip(words).all(|(range, word)| folded(&self.text[range.clone()]) == **word)
-            {
-                if found.is_some() {
-                    return Place::Unknown;
-                }
-                found = Some(ranges);
-            }
-            index += 1;
+        let chains = self.chains.get_or_init(|| self.index());
+        let Some(starts) = chains.get(&words.join(SEPARATOR)) else { return Place::Unknown };
+        let first = starts.partition_point(|&byte| byte < within.start);
+        match &starts[first..] {
+            [byte, ..] if *byte >= within.end => Place::Unknown,
+            [_, second, ..] if *second < within.end => Place::Unknown,
+            [byte, ..] => self.chain(*byte, words.len()).map_or(Place::Unknown, place_of),
+            [] => Place::Unknown,
         }
-        found.map_or(Place::Unknown, place_of)
     }
 
-    /// Bytes from the first to the last token within a range, or nothing where there is none.
-    pub(super) fn span(&self, within: &Range<usize>) -> Range<usize> {
-        let first = self.index_from(within.start);
-        let last = self.index_from(within.end);
-        match (self.range(first), last.checked_sub(1).and_then(|i| self.range(i))) {
-            (Some(a), Some(b)) if last > first => a.start..b.end,
-            _ => within.clone(),
+    /// Every chain of the text that is no part of a longer one: its folded words, and where it starts.
+    fn index(&self) -> HashMap<String, Vec<usize>> {
+        let mut chains: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut index = 0;
+        while let Some(token) = self.tokens.get(index) {
+            let start = index;
+            let mut words: Vec<String> = Vec::new();
+            while self.is_name(index)
+                && let Some(range) = self.range(index)
+            {
+                words.push(folded(&self.text[range]));
+                index += 1;
+                if !self.is_dot(index) {
+                    break;
+                }
+                index += 1;
+            }
+            if index == start {
+                index += 1;
+            } else if !self.is_dot(index - 1) && !(start > 0 && self.is_dot(start - 1)) {
+                chains.entry(words.join(SEPARATOR)).or_default().push(offset(token.start));
+            }
         }
+        chains
+    }
+
+    /// The place of the chain of `parts` identifiers behind the keyword at a byte: `COLLATE public.x`.
+    pub(super) fn after(&self, location: i32, parts: usize) -> Place {
+        let next = usize::try_from(location).ok().map(|byte| self.index_from(byte) + 1);
+        match next.and_then(|index| self.tokens.get(index)) {
+            Some(token) => self.place(token.start, parts),
+            None => Place::Unknown,
+        }
+    }
+
+    /// The places of the schema parts of `OPERATOR(schema.op)` at a byte.
+    pub(super) fn operator(&self, location: i32, parts: usize) -> Place {
+        let Ok(byte) = usize::try_from(location) else { return Place::Unknown };
+        let index = self.index_from(byte);
+        let is = |index: usize, token: Token| self.tokens.get(index).is_some_and(|t| t.token == token as i32);
+        if !is(index, Token::Operator) || !is(index + 1, Token::Ascii40) {
+            return Place::Unknown;
+        }
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for part in 0..parts {
+            let at = index + 2 + 2 * part;
+            let fits =
+                if part + 1 == parts { !self.is_name(at) } else { self.is_name(at) && self.is_dot(at + 1) };
+            match self.range(at) {
+                Some(range) if fits => ranges.push(range),
+                _ => return Place::Unknown,
+            }
+        }
+        place_of(ranges)
+    }
+
+    /// The end of the constant that starts at a byte, a sign before it included.
+    pub(super) fn constant_end(&self, location: i32) -> Option<usize> {
+        let index = self.index_from(usize::try_from(location).ok()?);
+        let signed = self
+            .tokens
+            .get(index)
+            .is_some_and(|t| t.token == Token::Ascii43 as i32 || t.token == Token::Ascii45 as i32);
+        self.range(index + usize::from(signed)).map(|range| range.end)
     }
 
     /// The text of a range.

@@ -138,22 +138,59 @@ fn value(node: &p::Node) -> Option<String> {
     })
 }
 
-/// The bytes from the first value to the last, inclusive.
+/// The bytes from the first value to the last, inclusive; `None` where they are not all plain constants.
 fn value_range(walk: &Walk<'_>, args: &[p::Node]) -> Option<Range<usize>> {
-    let start = args.iter().find_map(|n| match n.node.as_ref()? {
-        Node::AConst(c) => usize::try_from(c.location).ok(),
-        Node::TypeCast(c) => usize::try_from(c.location).ok(),
-        _ => None,
-    })?;
     // In CREATE FUNCTION other options follow: the range is known only where SET is the whole statement.
     if !walk.set_is_statement {
         return None;
     }
-    Some(walk.tokens.span(&(start..walk.within.end)))
+    let location = |n: &p::Node| match n.node.as_ref()? {
+        Node::AConst(c) => Some(c.location),
+        _ => None,
+    };
+    let places: Vec<i32> = args.iter().map(location).collect::<Option<_>>()?;
+    let start = usize::try_from(*places.first()?).ok()?;
+    Some(start..walk.tokens.constant_end(*places.last()?)?)
 }
 
+/// The calls that stand alone in the list of a bare `SELECT f(…), g(…)`: each is made exactly once.
+pub(super) fn certain_calls(select: &p::SelectStmt) -> Vec<*const p::FuncCall> {
+    let p::SelectStmt {
+        distinct_clause,
+        into_clause: None,
+        target_list: _,
+        from_clause,
+        where_clause: None,
+        group_clause,
+        having_clause: None,
+        window_clause,
+        values_lists,
+        limit_offset: None,
+        limit_count: None,
+        locking_clause,
+        with_clause: None,
+        larg: None,
+        rarg: None,
+        ..
+    } = select
+    else {
+        return Vec::new();
+    };
+    let empty = [distinct_clause, from_clause, group_clause, window_clause, values_lists, locking_clause];
+    if empty.iter().any(|clause| !clause.is_empty()) {
+        return Vec::new();
+    }
+    let call = |n: &p::Node| match n.node.as_ref()? {
+        Node::ResTarget(target) => match target.val.as_ref()?.node.as_ref()? {
+            Node::FuncCall(call) => Some(std::ptr::from_ref::<p::FuncCall>(call)),
+            _ => None,
+        },
+        _ => None,
+    };
+    select.target_list.iter().filter_map(call).collect()
+}
 /// `set_config(name, value, is_local)`.
-pub(super) fn set_config(walk: &mut Walk<'_>, args: &[p::Node]) {
+pub(super) fn set_config(walk: &mut Walk<'_>, args: &[p::Node], certain: bool) {
     let Some((name, _)) = args.first().and_then(constant) else {
         walk.push(Class::Setting, Action::Set, ["", "", ""], Place::Unknown);
         return walk.effects.push(Effect::OpaqueSetting);
@@ -171,9 +208,15 @@ pub(super) fn set_config(walk: &mut Walk<'_>, args: &[p::Node]) {
         // A computed value: the judge permits it for settings that any value may be given.
         None => walk.push(Class::Setting, Action::Set, ["", "", &name], Place::Unknown),
     }
-    let local = matches!(args.get(2).and_then(value).as_deref(), Some("true" | "t"));
-    if !local {
-        walk.effects.push(Effect::OpaqueSetting);
+    let local = args.get(2).and_then(value);
+    match (local.as_deref(), given) {
+        (Some("true" | "t"), _) => {}
+        // The value of a list of schemas is not one name: it cannot be said again as a string.
+        (Some("false" | "f"), Some((text, _))) if certain && name != "search_path" => {
+            let value = format!("'{}'", text.replace('\'', "''"));
+            walk.effects.push(Effect::Set { name, value: Some(value), scope: Scope::Session });
+        }
+        _ => walk.effects.push(Effect::OpaqueSetting),
     }
 }
 

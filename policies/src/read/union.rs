@@ -1,5 +1,7 @@
 //! What follows where the two readers differ: PostgreSQL's grammar decides, the witness may only add or object.
 
+use std::collections::HashSet;
+
 use crate::access::{Access, Action, Class, Place, Reader};
 use crate::read::witness::{Saw, Testimony, VerbClass, witness};
 use crate::read::{ReadError, Statement, guard};
@@ -52,25 +54,22 @@ fn unseen(statement: &Statement, saw: &Saw) -> bool {
 
 /// Names that only the witness saw are judged too: a grammar newer than the server may read a table as a function.
 fn add(statements: &mut [Statement], saw: &Saw) {
-    let seen = |class: Class, schema: &Option<String>, name: &str, statements: &[Statement]| {
-        let mut accesses = statements.iter().flat_map(|s| &s.accesses);
-        accesses.any(|a| a.name == name && (schema.is_none() || a.class == class && a.schema == *schema))
-    };
+    let mut seen = Seen::default();
+    statements.iter().flat_map(|s| &s.accesses).for_each(|access| seen.note(access));
+    let Some(first) = statements.first_mut() else { return };
     let both = [
         (Class::Relation, Action::Select, &saw.relations),
         (Class::Function, Action::Execute, &saw.functions),
     ];
     for (class, action, names) in both {
         for (schema, name) in names {
-            if seen(class, schema, name, statements) {
-                continue;
-            }
             // A set-returning function in FROM is a relation to the witness.
-            if class == Class::Relation && seen(Class::Function, schema, name, statements) {
+            if seen.has(class, schema, name)
+                || class == Class::Relation && seen.has(Class::Function, schema, name)
+            {
                 continue;
             }
-            let Some(first) = statements.first_mut() else { return };
-            first.accesses.push(Access {
+            let access = Access {
                 class,
                 action,
                 database: None,
@@ -79,7 +78,32 @@ fn add(statements: &mut [Statement], saw: &Saw) {
                 value: None,
                 place: Place::Unknown,
                 reader: Reader::Witness,
-            });
+            };
+            seen.note(&access);
+            first.accesses.push(access);
+        }
+    }
+}
+
+/// What has been seen by either reader.
+#[derive(Default)]
+struct Seen {
+    names: HashSet<String>,
+    qualified: HashSet<(Class, String, String)>,
+}
+
+impl Seen {
+    fn note(&mut self, access: &Access) {
+        self.names.insert(access.name.clone());
+        if let Some(schema) = &access.schema {
+            self.qualified.insert((access.class, schema.clone(), access.name.clone()));
+        }
+    }
+
+    fn has(&self, class: Class, schema: &Option<String>, name: &str) -> bool {
+        match schema {
+            None => self.names.contains(name),
+            Some(schema) => self.qualified.contains(&(class, schema.clone(), name.to_owned())),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The walk over PostgreSQL's tree: scopes, places and the accesses of one statement.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use pg_query::NodeRef;
@@ -23,13 +24,16 @@ pub(super) struct Walk<'t> {
     /// A node that no reader of this version understands.
     pub(super) unknown: Option<&'static str>,
     /// What is done to particular relations of the tree, by their address within it; others are read.
-    roles: Vec<(*const p::RangeVar, Role)>,
-    /// Names of common table expressions in sight, innermost last.
+    roles: HashMap<*const p::RangeVar, Role>,
+    /// Names of common table expressions in sight, innermost last, and how often each is in sight.
     ctes: Vec<String>,
+    in_sight: HashMap<String, usize>,
     /// Whether this is the body of a function.
     pub(super) in_body: bool,
     /// Whether the statement is a SET by itself: then its value ends where the statement ends.
     pub(super) set_is_statement: bool,
+    /// Calls that the statement makes once and for certain, by their address within the tree.
+    pub(super) certain: Vec<*const p::FuncCall>,
 }
 
 /// What a statement does to a relation that it names as such.
@@ -50,23 +54,25 @@ impl<'t> Walk<'t> {
             effects: Vec::new(),
             forbidden: None,
             unknown: None,
-            roles: Vec::new(),
+            roles: HashMap::new(),
             ctes: Vec::new(),
+            in_sight: HashMap::new(),
             in_body: false,
             set_is_statement: false,
+            certain: Vec::new(),
         }
     }
 
     /// Says what is done to a relation below the current node.
     pub(super) fn role(&mut self, relation: Option<&p::RangeVar>, action: Action) {
         if let Some(relation) = relation {
-            self.roles.push((relation, Role::Target(action)));
+            self.roles.insert(relation, Role::Target(action));
         }
     }
 
     /// Says that a relation below the current node is an alias.
     pub(super) fn alias(&mut self, relation: &p::RangeVar) {
-        self.roles.push((relation, Role::Alias));
+        self.roles.insert(relation, Role::Alias);
     }
 
     /// Visits a node and everything below it.
@@ -105,7 +111,9 @@ impl<'t> Walk<'t> {
                 self.node(child);
             }
         });
-        self.ctes.truncate(outside);
+        while self.ctes.len() > outside {
+            self.forget_cte();
+        }
     }
 
     /// A query of a WITH clause sees the names before it; with RECURSIVE all of them, its own included.
@@ -117,22 +125,37 @@ impl<'t> Walk<'t> {
             })
         };
         if with.recursive {
-            self.ctes.extend(ctes().map(|cte| cte.ctename.clone()));
+            ctes().for_each(|cte| self.see_cte(&cte.ctename));
         }
         for cte in ctes() {
             self.below(NodeRef::CommonTableExpr(cte));
             if !with.recursive {
-                self.ctes.push(cte.ctename.clone());
+                self.see_cte(&cte.ctename);
+            }
+        }
+    }
+
+    fn see_cte(&mut self, name: &str) {
+        self.ctes.push(name.to_owned());
+        *self.in_sight.entry(name.to_owned()).or_default() += 1;
+    }
+
+    fn forget_cte(&mut self) {
+        let Some(name) = self.ctes.pop() else { return };
+        if let Some(times) = self.in_sight.get_mut(&name) {
+            *times -= 1;
+            if *times == 0 {
+                self.in_sight.remove(&name);
             }
         }
     }
 
     fn relation(&mut self, relation: &p::RangeVar) {
-        let role = self.roles.iter().rev().find(|(r, _)| std::ptr::eq(*r, relation)).map(|(_, role)| *role);
+        let role = self.roles.get(&std::ptr::from_ref(relation)).copied();
         let action = match role {
             Some(Role::Alias) => return,
             Some(Role::Target(action)) => action,
-            None if relation.schemaname.is_empty() && self.ctes.contains(&relation.relname) => return,
+            None if relation.schemaname.is_empty() && self.in_sight.contains_key(&relation.relname) => return,
             None => Action::Select,
         };
         if relation.relpersistence == "t" && action == Action::Create {
