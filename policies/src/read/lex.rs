@@ -136,7 +136,7 @@ impl<'t> Tokens<'t> {
             }
             if index == start {
                 index += 1;
-            } else if !self.is_dot(index - 1) && !(start > 0 && self.is_dot(start - 1)) {
+            } else if !(self.is_dot(index - 1) || start > 0 && self.is_dot(start - 1)) {
                 chains.entry(words.join(SEPARATOR)).or_default().push(offset(token.start));
             }
         }
