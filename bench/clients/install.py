@@ -1,0 +1,72 @@
+"""Installs what each client needs below the cache folder, and says how a client is run."""
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+SHORT = ["psql", "psycopg3", "node_pg", "tokio_postgres"]
+
+
+def cache():
+    folder = Path(os.environ.get("PALISADE_CLIENTS_CACHE", ROOT / "data/clients")).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def run(*command, **more):
+    subprocess.run([str(c) for c in command], check=True, capture_output=True, text=True, **more)
+
+
+def postgres_tool(name):
+    """psql or pgbench: from the path, or from Debian's folder of the server."""
+    found = shutil.which(name) or next(iter(sorted(map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), reverse=True)), None)
+    if not found:
+        raise SystemExit(f"{name} is missing: install postgresql-client and postgresql-contrib")
+    return found
+
+
+def python(*packages):
+    """The interpreter of a virtual environment that has `packages`."""
+    venv = cache() / "venv"
+    interpreter = venv / "bin/python"
+    if not interpreter.exists():
+        run(sys.executable, "-m", "venv", venv)
+    missing = [p for p in packages if not (venv / f".has-{p}").exists()]
+    if missing:
+        run(interpreter, "-m", "pip", "install", "-q", *missing)
+        for p in missing:
+            (venv / f".has-{p}").touch()
+    return str(interpreter)
+
+
+def node(*packages):
+    folder = cache() / "node"
+    folder.mkdir(exist_ok=True)
+    missing = [p for p in packages if not (folder / "node_modules" / p.rsplit("@", 1)[0]).exists()]
+    if missing:
+        run("npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, *missing)
+    return "node"
+
+
+def cargo(binary):
+    """A client in Rust: a binary of the crate palisade-bench."""
+    run("cargo", "build", "--locked", "-p", "palisade-bench", "--bin", binary, cwd=ROOT)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    return str(target / "debug" / binary)
+
+
+CLIENTS = {
+    "psql": lambda: [sys.executable, HERE / "psql.py"],
+    "psycopg3": lambda: [python("psycopg[binary]"), HERE / "psycopg3.py"],
+    "node_pg": lambda: [node("pg", "pg-cursor", "pg-copy-streams"), HERE / "node_pg.cjs"],
+    "tokio_postgres": lambda: [cargo("client-tokio-postgres")],
+}
+
+
+def command(client):
+    if client not in CLIENTS:
+        raise SystemExit(f"there is no client {client}; known are {', '.join(CLIENTS)}")
+    return [str(word) for word in CLIENTS[client]()]
