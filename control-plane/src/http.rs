@@ -12,7 +12,9 @@ pub(crate) mod problem;
 mod audit;
 mod confirm;
 mod docs;
+mod drift;
 mod endpoints;
+mod events;
 mod flood;
 mod idempotency;
 mod keys;
@@ -62,6 +64,10 @@ pub(crate) fn api() -> (Router<Arc<Shared>>, String) {
         .routes(routes!(tenants::switch::resume))
         .routes(routes!(tenants::switch::rotate))
         .routes(routes!(misc::operation))
+        .routes(routes!(events::operation_events))
+        .routes(routes!(events::all_events))
+        .routes(routes!(drift::fleet))
+        .routes(routes!(drift::tenant))
         .routes(routes!(templates::list, templates::register))
         .routes(routes!(plans::list))
         .routes(routes!(plans::put))

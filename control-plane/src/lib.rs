@@ -9,6 +9,7 @@
 //! - `moves`: one tenant from one template version to the next, in the tenant's own session.
 //! - `reconcile`: finishes or removes what a crash left.
 //! - `settings`, `plans`, `limits`: what an operator sets on tenants.
+//! - `events`, `drift`: what happens to operations, how tenants differ from their template.
 //! - `tenants`, `operations`, `audit`: queries.
 //! - [`http`]: the API.
 //!
@@ -21,6 +22,8 @@ pub mod http;
 mod audit;
 mod deep;
 mod deletion;
+mod drift;
+mod events;
 mod foundation;
 mod lifecycle;
 mod limits;
@@ -44,7 +47,7 @@ use std::sync::Arc;
 use palisade_catalog::secrets::MasterKey;
 use palisade_policies::{Judge, Limits};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use config::ControlPlaneConfig;
 use register::RegisterError;
@@ -80,7 +83,16 @@ pub(crate) struct Shared {
     pub(crate) judge: Arc<Judge>,
     pub(crate) limits: Limits,
     pub(crate) tokens: http::auth::Verifier,
+    /// Counts what happened to operations: watchers wake on it.
+    pub(crate) happened: watch::Sender<u64>,
+    /// The shutdown: watchers end on it.
+    pub(crate) stopping: watch::Sender<bool>,
+    /// Places for watchers.
+    pub(crate) watchers: Arc<Semaphore>,
 }
+
+/// Most streams of events at once.
+const WATCHERS: usize = 200;
 
 /// A control plane that is ready to serve.
 pub struct ControlPlane {
@@ -102,7 +114,17 @@ impl ControlPlane {
             TcpListener::bind(config.listen).await.map_err(|e| StartError::Listen(config.listen, e))?;
         let pool = store::open(&config).map_err(StartError::Database)?;
         store::migrate(&config, &pool, &master).await?;
-        let shared = Arc::new(Shared { config, pool, master, judge, limits, tokens });
+        let shared = Arc::new(Shared {
+            config,
+            pool,
+            master,
+            judge,
+            limits,
+            tokens,
+            happened: watch::Sender::new(0),
+            stopping: watch::Sender::new(false),
+            watchers: Arc::new(Semaphore::new(WATCHERS)),
+        });
         register::register(&shared, &source, "system", false).await.map_err(|error| match error {
             RegisterError::Refused(refusal) => StartError::Template(refusal.to_string()),
             RegisterError::Failed(problem) => StartError::Database(problem.detail),
@@ -116,6 +138,8 @@ impl ControlPlane {
     /// # Errors
     /// The listener fails.
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) -> std::io::Result<()> {
+        let events = tokio::spawn(events::follow(self.shared.clone()));
+        let stopping = self.shared.stopping.clone();
         let keys = tokio::spawn(http::auth::follow_keys(self.shared.clone()));
         let reconciler = tokio::spawn(reconcile::forever(self.shared.clone(), shutdown.clone()));
         let app = http::router(self.shared);
@@ -124,10 +148,12 @@ impl ControlPlane {
                 .with_graceful_shutdown(async move {
                     // An error means that the sender is gone: that is a shutdown too.
                     let _ = shutdown.wait_for(|stop| *stop).await;
+                    stopping.send_replace(true);
                 })
                 .await;
         reconciler.abort();
         keys.abort();
+        events.abort();
         served
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::http::problem::Problem;
-use crate::{Shared, purge, removal};
+use crate::{Shared, events, purge, removal};
 
 /// How often unfinished operations are looked for.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -24,7 +24,12 @@ pub(crate) async fn forever(shared: Arc<Shared>, mut shutdown: watch::Receiver<b
             () = tokio::time::sleep(INTERVAL) => {}
             _ = shutdown.wait_for(|stop| *stop) => return,
         }
-        for result in [once(&shared).await, steps_back(&shared).await, purge::once(&shared).await] {
+        for result in [
+            once(&shared).await,
+            steps_back(&shared).await,
+            purge::once(&shared).await,
+            events::clean(&shared).await,
+        ] {
             if let Err(problem) = result {
                 tracing::warn!(detail = %problem.detail, "reconciliation failed; it will be tried again");
             }

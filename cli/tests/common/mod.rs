@@ -131,6 +131,26 @@ impl Installation {
         answer(request.send_json(body).map_err(|e| e.to_string())?)
     }
 
+    /// Reads a stream of events until its end or until so many have come.
+    pub(crate) fn stream(&self, path: &str, token: &str, last: Option<&str>, most: usize) -> String {
+        stream(self.api_port, path, token, last, most)
+    }
+
+    /// The same on a thread.
+    pub(crate) fn streamer(&self, path: &str, token: &str, most: usize) -> std::thread::JoinHandle<String> {
+        let (port, path, token) = (self.api_port, path.to_owned(), token.to_owned());
+        std::thread::spawn(move || stream(port, &path, &token, None, most))
+    }
+
+    /// Stops the process; how long it took.
+    pub(crate) fn stop(&mut self) -> Duration {
+        let started = Instant::now();
+        let mut child = self.child.take().unwrap();
+        Command::new("kill").arg(child.id().to_string()).status().unwrap();
+        child.wait().unwrap();
+        started.elapsed()
+    }
+
     /// A way to POST that outlives a borrow of this.
     pub(crate) fn requester(&self) -> impl Fn(&str, &str, Value) -> Answer + use<> {
         let port = self.api_port;
@@ -159,6 +179,29 @@ fn request(port: u16, method: &str, path: &str, token: &str, body: Option<Value>
         }
     };
     self::answer(answer.map_err(|e| e.to_string())?)
+}
+
+fn stream(port: u16, path: &str, token: &str, last: Option<&str>, most: usize) -> String {
+    use std::io::{BufRead, BufReader};
+    let agent =
+        ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(30))).build().new_agent();
+    let mut request = agent
+        .get(format!("http://127.0.0.1:{port}{path}"))
+        .header("Authorization", format!("Bearer {token}"));
+    if let Some(last) = last {
+        request = request.header("Last-Event-ID", last);
+    }
+    let mut lines = BufReader::new(request.call().unwrap().into_body().into_reader()).lines();
+    let (mut text, mut events) = (String::new(), 0);
+    // An error is the stream's end too: the server went away.
+    while events < most
+        && let Some(Ok(line)) = lines.next()
+    {
+        events += usize::from(line.is_empty() && text.ends_with('\n') && !text.ends_with("\n\n"));
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
 }
 
 fn answer(mut answer: ureq::http::Response<ureq::Body>) -> Answer {
