@@ -13,9 +13,10 @@ mod embedded {
 }
 
 /// What tenants see instead of PostgreSQL's own catalogs; made anew at every start.
-const VIEWS: [&str; 2] = [
+const VIEWS: [&str; 3] = [
     include_str!("../../migrations/views/V1__catalog_views.sql"),
     include_str!("../../migrations/views/V2__catalog_functions.sql"),
+    include_str!("../../migrations/views/V3__tenant_names.sql"),
 ];
 
 /// Held while migrations run, so that two control planes may start at once.

@@ -28,12 +28,23 @@ CREATE OR REPLACE FUNCTION palisade.current_schemas(boolean) RETURNS name[] LANG
 CREATE OR REPLACE FUNCTION palisade.current_database() RETURNS name LANGUAGE sql STABLE
   AS $$ SELECT palisade.tenant_database() $$;
 
+-- `t_<id>_owner` and `t_<id>_l_owner` are `owner`, `t_<id>_l_app` is `app`; another name stays.
+CREATE OR REPLACE FUNCTION palisade.role_name(physical name) RETURNS name LANGUAGE sql STABLE AS
+  $$ SELECT coalesce(substring($1::pg_catalog.text FROM '^t_[a-z2-7]{20}_(?:l_)?(.*)$'), $1::pg_catalog.text)::pg_catalog.name $$;
+
+-- A text with the tenant's own names.
+CREATE OR REPLACE FUNCTION palisade.logical(text) RETURNS text LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp AS
+  $$ SELECT coalesce(regexp_replace(regexp_replace(replace($1, palisade.tenant_schema() || '.', 'public.'),
+       'palisade\.("?)((?:current|session)_user|current_role|user|current_database|current_schema)\1\(\)', '\2', 'gi'),
+       'palisade\.(pg_notify|pg_(?:try_)?advisory_[a-z_]+)\(', '\1(', 'gi'), $1) $$;
+
 -- One view a catalog: its columns as they are, its rows by a condition over `x`.
 DO $views$
 DECLARE
   seen text := '= ANY ((SELECT palisade.namespaces())::oid[])';
   rel text := 'EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = %s AND c.relnamespace ' || seen || ')';
-  own_roles text := 'x.rolname LIKE replace(palisade.tenant_schema(), ''_'', ''\_'') || ''\_%''';
+  own_roles text := 'x.rolname LIKE replace(palisade.tenant_schema(), ''_'', ''\_'') || ''\_%'' AND x.rolname NOT LIKE ''%\_l\_owner''';
   item record;
   columns text;
 BEGIN
@@ -88,6 +99,7 @@ BEGIN
     ('pg_statio_all_indexes', 'x.schemaname = palisade.tenant_schema()'),
     ('pg_roles', own_roles),
     ('pg_user', 'x.usename LIKE replace(palisade.tenant_schema(), ''_'', ''\_'') || ''\_%'''),
+    ('pg_largeobject_metadata', 'false'),
     ('pg_database', 'x.datname = current_database()'),
     ('pg_tablespace', 'x.oid < 16384'),
     ('pg_extension', 'x.extnamespace ' || seen),
@@ -109,6 +121,12 @@ BEGIN
           THEN format('CASE WHEN x.%1$I = palisade.tenant_schema() THEN ''public'' ELSE x.%1$I END::name AS %1$I', a.attname)
         WHEN a.attname IN ('datname', 'database') AND t.typname = 'name'
           THEN format('palisade.tenant_database() AS %I', a.attname)
+        WHEN a.attname IN ('rolname', 'usename', 'tableowner', 'viewowner', 'matviewowner', 'sequenceowner') AND t.typname = 'name'
+          THEN format('palisade.role_name(x.%1$I) AS %1$I', a.attname)
+        WHEN a.attname = 'rolcanlogin'
+          THEN 'x.rolcanlogin OR x.rolname LIKE ''t\_%\_owner'' AS rolcanlogin'
+        WHEN a.attname IN ('definition', 'indexdef', 'qual', 'with_check', 'prosrc') AND t.typname = 'text'
+          THEN format('palisade.logical(x.%1$I) AS %1$I', a.attname)
         WHEN t.typname = 'anyarray' THEN format('x.%1$I::text AS %1$I', a.attname)
         ELSE format('x.%I', a.attname) END, ', ' ORDER BY (a.attnum < 0), a.attnum)
       INTO columns
@@ -136,6 +154,11 @@ BEGIN
     SELECT string_agg(CASE
         WHEN attname LIKE '%\_schema' OR attname = 'schema_name'
           THEN format('CASE WHEN x.%1$I::text = palisade.tenant_schema()::text THEN ''public'' ELSE x.%1$I::text END AS %1$I', attname)
+        WHEN attname IN ('grantor', 'grantee', 'schema_owner', 'role_name', 'enabled_role')
+          THEN format('palisade.role_name(x.%1$I::name)::information_schema.sql_identifier AS %1$I', attname)
+        WHEN attname IN ('view_definition', 'column_default', 'check_clause', 'action_statement', 'action_condition',
+            'routine_definition', 'generation_expression', 'domain_default', 'parameter_default')
+          THEN format('palisade.logical(x.%1$I::text)::information_schema.character_data AS %1$I', attname)
         WHEN attname LIKE '%catalog%' AND attname <> 'character_set_catalog'
           THEN format('CASE WHEN x.%1$I IS NOT NULL THEN palisade.tenant_database()::text END AS %1$I', attname)
         ELSE format('x.%I', attname) END, ', ' ORDER BY attnum),

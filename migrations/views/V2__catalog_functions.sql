@@ -16,11 +16,6 @@ CREATE OR REPLACE FUNCTION palisade.sees(catalog text, object oid) RETURNS boole
     ELSE object < 16384
   END $$;
 
--- A text with the tenant's own names.
-CREATE OR REPLACE FUNCTION palisade.logical(text) RETURNS text LANGUAGE sql STABLE
-  SET search_path = pg_catalog, pg_temp AS
-  $$ SELECT coalesce(replace($1, palisade.tenant_schema() || '.', 'public.'), $1) $$;
-
 DO $functions$
 DECLARE
   f record;

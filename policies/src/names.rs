@@ -114,6 +114,12 @@ pub fn relation(schema: &str, name: &str) -> RelationUse {
     }
 }
 
+/// Whether a function's channel or key is the tenant's own: then it is replaced in the bodies of functions too.
+#[must_use]
+pub fn namespaced(name: &str) -> bool {
+    name == "pg_notify" || name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_")
+}
+
 /// How a function is treated, by its name alone: every overload alike.
 #[must_use]
 pub fn function(name: &str) -> FunctionUse {

@@ -45,6 +45,35 @@ pub struct Statement {
     pub effects: Vec<Effect>,
     /// Set where the statement's kind is read in full but never permitted (`ALTER SYSTEM`, `LOAD` …).
     pub forbidden: Option<ReadError>,
+    /// Names in function bodies that have others in the database.
+    pub body_names: Vec<BodyName>,
+    /// Whether every body is dollar-quoted: then the names in it can be replaced where they stand.
+    pub bodies_open: bool,
+}
+
+/// A name in a function's body that has another in the database, with its bytes in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BodyName {
+    /// The schema `public`.
+    Schema(Range<usize>),
+    /// A function of PostgreSQL that is replaced, with its new name in schema `palisade`.
+    Function {
+        /// Schema included, where it is written.
+        range: Range<usize>,
+        /// What stands behind `palisade.` instead.
+        name: String,
+    },
+}
+
+impl BodyName {
+    /// The same, `base` bytes further on.
+    fn moved(self, base: usize) -> Self {
+        let on = |range: Range<usize>| range.start + base..range.end + base;
+        match self {
+            BodyName::Schema(range) => BodyName::Schema(on(range)),
+            BodyName::Function { range, name } => BodyName::Function { range: on(range), name },
+        }
+    }
 }
 
 /// What a text says. Does not depend on any tenant, so it is shared by all of them.
@@ -155,6 +184,8 @@ fn statement(text: &str, raw: &p::RawStmt, tokens: &lex::Tokens<'_>) -> Result<S
         accesses: walk.accesses,
         effects: walk.effects,
         forbidden: walk.forbidden,
+        body_names: walk.body_names,
+        bodies_open: walk.bodies_open,
     })
 }
 

@@ -7,7 +7,8 @@ use crate::access::{Access, Class, Place, Reader};
 use crate::judge::Namespace;
 use crate::judge::resolve::resolve;
 use crate::limits::Limits;
-use crate::read::{ReadError, Reading, read};
+use crate::names;
+use crate::read::{BodyName, ReadError, Reading, read};
 use crate::verdict::{Patch, Permit, Reason};
 
 /// Longest channel name that PostgreSQL takes, in bytes.
@@ -27,10 +28,21 @@ pub(crate) fn rewrite(
     limits: &Limits,
 ) -> Result<(Option<String>, Vec<Patch>), ReadError> {
     let mut patches = Vec::new();
-    for access in reading.statements.iter().flat_map(|s| &s.accesses) {
-        if access.reader == Reader::Grammar {
-            patch(text, access, namespace, &mut patches)?;
+    for statement in &reading.statements {
+        for access in statement.accesses.iter().filter(|access| access.reader == Reader::Grammar) {
+            if !(access.place == Place::Body
+                && statement.bodies_open
+                && replaced_in_bodies(access, namespace))
+            {
+                patch(text, access, namespace, &mut patches)?;
+            }
         }
+        patches.extend(statement.body_names.iter().map(|name| match name {
+            BodyName::Schema(range) => Patch { range: range.clone(), text: quoted(&namespace.schema) },
+            BodyName::Function { range, name } => {
+                Patch { range: range.clone(), text: format!("palisade.{name}") }
+            }
+        }));
     }
     if patches.is_empty() {
         return Ok((None, patches));
@@ -44,7 +56,7 @@ pub(crate) fn rewrite(
     let slack = Limits { statement_bytes: limits.statement_bytes.max(rewritten.len()), ..*limits };
     let slack = Limits { operators: limits.operators.saturating_add(patches.len()), ..slack };
     let again = read(&rewritten, &slack)?;
-    if expected(reading, namespace) != names(&again) {
+    if expected(reading, namespace) != named(&again) {
         return Err(cannot("this statement"));
     }
     Ok((Some(rewritten), patches))
@@ -62,10 +74,22 @@ fn apply(text: &str, patches: &[Patch]) -> String {
     out
 }
 
+/// Whether a name in a body is one of those that are replaced there by their tokens.
+fn replaced_in_bodies(access: &Access, ns: &Namespace) -> bool {
+    let wanted = resolve(access, ns).schema;
+    wanted.as_deref() == Some(&ns.schema)
+        || access.class == Class::Function
+            && (names::namespaced(&access.name)
+                || matches!(access.name.as_str(), "current_user" | "session_user" | "current_role"))
+}
+
 /// The patches that one access needs.
 fn patch(text: &str, access: &Access, ns: &Namespace, out: &mut Vec<Patch>) -> Result<(), ReadError> {
     if access.class == Class::Channel {
         return channel(access, ns, out);
+    }
+    if access.class == Class::Role {
+        return role(access, ns, out);
     }
     if access.name.is_empty() {
         return Ok(());
@@ -150,6 +174,31 @@ fn after_schema(name: &str) -> Option<&str> {
     name.split_once('.').map(|(_, rest)| rest.trim_start())
 }
 
+/// A role that the tenant knows by its kind has a physical name in the database.
+fn role(access: &Access, ns: &Namespace, out: &mut Vec<Patch>) -> Result<(), ReadError> {
+    let Some(physical) = physical_role(&access.name, ns) else { return Ok(()) };
+    match &access.place {
+        Place::Identifiers { schema: None, name, .. } => {
+            out.push(Patch { range: name.clone(), text: quoted(&physical) });
+            Ok(())
+        }
+        // What a setting names is refused or left alone elsewhere.
+        Place::Unknown if access.action == crate::access::Action::Set => Ok(()),
+        _ => Err(cannot("this role")),
+    }
+}
+
+/// The name that a role has in the database, where the tenant calls it by its kind.
+#[must_use]
+pub fn physical_role(name: &str, namespace: &Namespace) -> Option<String> {
+    match name {
+        "owner" => Some(format!("{}_owner", namespace.schema)),
+        "app" | "readonly" => Some(format!("{}_l_{name}", namespace.schema)),
+        _ if name == namespace.kind => Some(format!("{}_l_{name}", namespace.schema)),
+        _ => None,
+    }
+}
+
 /// Channels of two tenants never meet: the physical name begins with the schema's.
 fn channel(access: &Access, ns: &Namespace, out: &mut Vec<Patch>) -> Result<(), ReadError> {
     let physical = physical_channel(&access.name, ns);
@@ -209,6 +258,7 @@ fn compared(access: &Access) -> bool {
                 | Class::TextSearch
                 | Class::Statistics
                 | Class::Channel
+                | Class::Role
         )
 }
 
@@ -223,6 +273,9 @@ fn expected(reading: &Reading, ns: &Namespace) -> Vec<Named> {
             let schema = resolve(access, ns).schema.or_else(|| access.schema.clone());
             let name = match access.class {
                 Class::Channel => physical_channel(&access.name, ns),
+                Class::Role if access.action != crate::access::Action::Set => {
+                    physical_role(&access.name, ns).unwrap_or_else(|| access.name.clone())
+                }
                 _ if matches!(access.place, Place::Keyword(_)) && schema.as_deref() == Some("palisade") => {
                     keyword_function(&access.name).to_owned()
                 }
@@ -237,7 +290,7 @@ fn expected(reading: &Reading, ns: &Namespace) -> Vec<Named> {
 }
 
 /// What a text names.
-fn names(reading: &Reading) -> Vec<Named> {
+fn named(reading: &Reading) -> Vec<Named> {
     let mut all: Vec<Named> = reading
         .statements
         .iter()

@@ -12,9 +12,7 @@ import re
 import sys
 
 NAMES = set("""set_config current_setting nextval currval setval lastval to_regclass to_regproc to_regprocedure
-to_regtype to_regnamespace to_regrole to_regcollation regclass has_table_privilege has_column_privilege
-has_any_column_privilege has_sequence_privilege has_function_privilege has_schema_privilege has_type_privilege
-pg_has_role row_security_active pg_notify to_tsvector to_tsquery plainto_tsquery phraseto_tsquery
+to_regtype to_regnamespace to_regrole to_regcollation regclass row_security_active to_tsvector to_tsquery plainto_tsquery phraseto_tsquery
 websearch_to_tsquery ts_headline json_to_tsvector jsonb_to_tsvector""".split())
 REPLACED = set("""current_schema current_schemas current_database current_catalog
 pg_get_viewdef pg_get_ruledef pg_get_indexdef pg_get_constraintdef pg_get_triggerdef pg_get_functiondef
@@ -26,7 +24,13 @@ pg_total_relation_size pg_indexes_size pg_table_is_visible pg_type_is_visible pg
 pg_operator_is_visible pg_opclass_is_visible pg_opfamily_is_visible pg_collation_is_visible
 pg_conversion_is_visible pg_statistics_obj_is_visible pg_ts_config_is_visible pg_ts_dict_is_visible
 pg_ts_parser_is_visible pg_ts_template_is_visible pg_describe_object pg_partition_tree pg_partition_ancestors pg_sequence_last_value
-pg_relation_is_updatable pg_relation_is_publishable pg_column_is_updatable""".split())
+pg_relation_is_updatable pg_relation_is_publishable pg_column_is_updatable
+current_user session_user current_role user pg_notify pg_listening_channels
+pg_advisory_lock pg_advisory_lock_shared pg_advisory_unlock pg_advisory_unlock_all pg_advisory_unlock_shared
+pg_advisory_xact_lock pg_advisory_xact_lock_shared pg_try_advisory_lock pg_try_advisory_lock_shared
+pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared has_table_privilege has_column_privilege
+has_any_column_privilege has_sequence_privilege has_function_privilege has_schema_privilege has_type_privilege
+pg_has_role""".split())
 STABLE_HARMLESS = re.compile(r"""^(array_.*|anyarray_.*|anytextcat|textanycat|concat|concat_ws|convert|convert_from
 |convert_to|clock_timestamp|now|timeofday|statement_timestamp|transaction_timestamp|date|date_.*|time_.*|timestamp.*
 |timetz.*|interval_.*|make_timestamptz|to_(char|date|number|timestamp|json|jsonb)|json_.*|jsonb_.*|row_to_json

@@ -142,7 +142,9 @@ fn schema(access: &Access, ns: &Namespace) -> Resolved {
 /// A role: the tenant knows its own by their kinds.
 fn role(access: &Access, ns: &Namespace) -> Resolved {
     let name = access.name.as_str();
+    let known = access.action != Action::Set && crate::rewrite::physical_role(name, ns).is_some();
     let own = matches!(name, "none" | "default")
+        || known
         || name.strip_prefix(&*ns.schema).is_some_and(|r| r.starts_with('_'));
     if own {
         Resolved::plain("@own", Reason::NoRight)

@@ -11,6 +11,15 @@ use crate::verdict::Reason;
 /// here; the database's rights stand behind.
 pub(super) fn read(walk: &mut Walk<'_>, language: &str, code: &str) {
     physical_names(walk, code);
+    if !walk.in_body {
+        match walk.tokens.dollar_quoted(&walk.within, code) {
+            Some(base) => {
+                let names = Tokens::new(code).replaceable();
+                walk.body_names.extend(names.into_iter().map(|name| name.moved(base)));
+            }
+            None => walk.bodies_open = false,
+        }
+    }
     if language == "sql" {
         sql(walk, code);
     }

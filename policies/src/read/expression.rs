@@ -257,7 +257,9 @@ pub(super) fn value_function(walk: &mut Walk<'_>, function: &p::SqlValueFunction
     let name = match Op::try_from(function.op) {
         Ok(Op::SvfopCurrentSchema) => "current_schema",
         Ok(Op::SvfopCurrentCatalog) => "current_catalog",
-        Ok(Op::SvfopCurrentRole | Op::SvfopCurrentUser | Op::SvfopUser) => "current_user",
+        Ok(Op::SvfopCurrentUser) => "current_user",
+        Ok(Op::SvfopCurrentRole) => "current_role",
+        Ok(Op::SvfopUser) => "user",
         Ok(Op::SvfopSessionUser) => "session_user",
         Ok(Op::SqlvalueFunctionOpUndefined) | Err(_) => return walk.unknown("SQL value function"),
         Ok(_) => return,

@@ -7,6 +7,8 @@ use std::ops::Range;
 use pg_query::protobuf::{KeywordKind, ScanToken, Token};
 
 use crate::access::Place;
+use crate::names;
+use crate::read::BodyName;
 
 /// Between the words of a chain in the index; a name holds no NUL.
 const SEPARATOR: &str = "\0";
@@ -181,6 +183,57 @@ impl<'t> Tokens<'t> {
             .get(index)
             .is_some_and(|t| t.token == Token::Ascii43 as i32 || t.token == Token::Ascii45 as i32);
         self.range(index + usize::from(signed)).map(|range| range.end)
+    }
+
+    /// Where the text of a dollar-quoted constant of these bytes begins, within a range.
+    pub(super) fn dollar_quoted(&self, within: &Range<usize>, code: &str) -> Option<usize> {
+        let mut index = self.index_from(within.start);
+        while let Some(range) = self.range(index).filter(|range| range.end <= within.end) {
+            let token = &self.text[range.clone()];
+            let tag = token.strip_prefix('$').and_then(|rest| rest.find('$')).map(|at| at + 2);
+            if let Some(tag) = tag
+                && token.get(tag..token.len().saturating_sub(tag)) == Some(code)
+            {
+                return Some(range.start + tag);
+            }
+            index += 1;
+        }
+        None
+    }
+
+    /// What a body says that has another name in the database: the tenant's schema, functions that are replaced, the
+    /// session's user. Names of variables and fields are left alone.
+    pub(super) fn replaceable(&self) -> Vec<BodyName> {
+        let mut out = Vec::new();
+        for index in 0..self.tokens.len() {
+            let Some(range) = self.range(index) else { continue };
+            let follows = |token: Token| self.tokens.get(index + 1).is_some_and(|t| t.token == token as i32);
+            let word = folded(&self.text[range.clone()]);
+            let after_dot = index > 0 && self.is_dot(index - 1);
+            if self.is_name(index) && !after_dot && word == "public" && self.is_dot(index + 1) {
+                out.push(BodyName::Schema(range));
+            } else if self.is_name(index) && names::namespaced(&word) && follows(Token::Ascii40) {
+                let start = match after_dot {
+                    false => range.start,
+                    true if index < 2 => continue,
+                    true => match self.range(index - 2) {
+                        Some(schema) if folded(&self.text[schema.clone()]) == "pg_catalog" => schema.start,
+                        _ => continue,
+                    },
+                };
+                out.push(BodyName::Function { range: start..range.end, name: word });
+            } else if !after_dot && matches!(word.as_str(), "current_user" | "session_user" | "current_role")
+            {
+                let before = index.checked_sub(1).and_then(|i| self.range(i)).map(|r| folded(&self.text[r]));
+                // There it is a role, not a value.
+                if !before
+                    .is_some_and(|b| matches!(b.as_str(), "to" | "from" | "by" | "for" | "authorization"))
+                {
+                    out.push(BodyName::Function { range, name: format!("{word}()") });
+                }
+            }
+        }
+        out
     }
 
     /// The text of a range.

@@ -10,7 +10,7 @@ use crate::access::{Access, Action, Class, Place, Reader};
 use crate::effect::Effect;
 use crate::read::children::children;
 use crate::read::lex::Tokens;
-use crate::read::{ReadError, facts};
+use crate::read::{BodyName, ReadError, facts};
 use crate::verdict::Reason;
 
 /// Collects what one statement names.
@@ -32,6 +32,9 @@ pub(super) struct Walk<'t> {
     pub(super) in_body: bool,
     /// Whether the statement is a SET by itself: then its value ends where the statement ends.
     pub(super) set_is_statement: bool,
+    /// What the bodies of functions name, where they are dollar-quoted; and whether all are.
+    pub(super) body_names: Vec<BodyName>,
+    pub(super) bodies_open: bool,
     /// Calls that the statement makes once and for certain, by their address within the tree.
     pub(super) certain: Vec<*const p::FuncCall>,
 }
@@ -59,6 +62,8 @@ impl<'t> Walk<'t> {
             in_sight: HashMap::new(),
             in_body: false,
             set_is_statement: false,
+            body_names: Vec::new(),
+            bodies_open: true,
             certain: Vec::new(),
         }
     }

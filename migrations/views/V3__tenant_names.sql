@@ -1,0 +1,51 @@
+-- The tenant's own names for roles, channels and lock keys. Runs at every start, in one transaction; safe to repeat.
+
+-- The role that a tenant means by a name.
+CREATE OR REPLACE FUNCTION palisade.role_of(logical name) RETURNS name LANGUAGE sql STABLE AS
+  $$ SELECT CASE WHEN $1::pg_catalog.text = 'owner' THEN (palisade.tenant_schema() || '_owner')::pg_catalog.name
+     WHEN $1::pg_catalog.text IN ('app', 'readonly') THEN (palisade.tenant_schema() || '_l_' || $1)::pg_catalog.name ELSE $1 END $$;
+
+CREATE OR REPLACE FUNCTION palisade.current_user() RETURNS name LANGUAGE sql STABLE AS $$ SELECT palisade.role_name(current_user) $$;
+CREATE OR REPLACE FUNCTION palisade.current_role() RETURNS name LANGUAGE sql STABLE AS $$ SELECT palisade.role_name(current_user) $$;
+CREATE OR REPLACE FUNCTION palisade.user() RETURNS name LANGUAGE sql STABLE AS $$ SELECT palisade.role_name(current_user) $$;
+CREATE OR REPLACE FUNCTION palisade.session_user() RETURNS name LANGUAGE sql STABLE AS $$ SELECT palisade.role_name(session_user) $$;
+
+-- Channels: the physical name begins with the schema's, as that of LISTEN and NOTIFY.
+CREATE OR REPLACE FUNCTION palisade.pg_notify(channel text, payload text) RETURNS void LANGUAGE sql VOLATILE AS
+  $$ SELECT pg_catalog.pg_notify(palisade.tenant_schema() || ':' || $1, $2) $$;
+CREATE OR REPLACE FUNCTION palisade.pg_listening_channels() RETURNS SETOF text LANGUAGE sql STABLE AS
+  $$ SELECT pg_catalog.substr(c, pg_catalog.length(palisade.tenant_schema()::pg_catalog.text) + 2) FROM pg_catalog.pg_listening_channels() c
+     WHERE pg_catalog.starts_with(c, palisade.tenant_schema() || ':') $$;
+
+-- Advisory locks: the keys of two tenants never meet.
+DO $locks$
+DECLARE
+  f record;
+BEGIN
+  FOR f IN SELECT proname, format_type(prorettype, NULL) AS result, pronargs FROM pg_proc
+    WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^pg_(try_)?advisory_' AND pronargs > 0 LOOP
+    EXECUTE format('CREATE OR REPLACE FUNCTION palisade.%I(%s) RETURNS %s LANGUAGE sql VOLATILE AS %L', f.proname,
+      CASE f.pronargs WHEN 1 THEN 'bigint' ELSE 'integer, integer' END, f.result,
+      format('SELECT pg_catalog.%I(pg_catalog.hashtextextended(palisade.tenant_schema() || %s, 0))', f.proname,
+        CASE f.pronargs WHEN 1 THEN ''':'' || $1' ELSE ''':'' || $1 || '','' || $2' END));
+  END LOOP;
+END $locks$;
+CREATE OR REPLACE FUNCTION palisade.pg_advisory_unlock_all() RETURNS void LANGUAGE sql VOLATILE AS
+  $$ SELECT pg_catalog.pg_advisory_unlock_all() $$;
+
+-- A role in has_…_privilege and pg_has_role is named as the tenant names it.
+DO $privileges$
+DECLARE
+  f record;
+BEGIN
+  FOR f IN SELECT oid, proname, pronargs, proargtypes FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace
+    AND (proname ~ '^has_.*_privilege$' OR proname = 'pg_has_role') LOOP
+    EXECUTE format('CREATE OR REPLACE FUNCTION palisade.%I(%s) RETURNS boolean LANGUAGE sql STABLE AS %L', f.proname,
+      pg_get_function_identity_arguments(f.oid), format('SELECT pg_catalog.%I(%s)', f.proname,
+        (SELECT string_agg(CASE WHEN t.oid = 'name'::regtype THEN format('palisade.role_of($%s)', n) ELSE '$' || n END, ', ' ORDER BY n)
+         FROM unnest(f.proargtypes) WITH ORDINALITY AS a(id, n) JOIN pg_type t ON t.oid = a.id)));
+  END LOOP;
+END $privileges$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA palisade FROM PUBLIC;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA palisade TO palisade_tenant;

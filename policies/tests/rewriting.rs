@@ -1,0 +1,84 @@
+//! What is sent instead of what a tenant writes.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use palisade_policies::{Judge, Limits, Namespace, Verdict, read};
+
+const SCHEMA: &str = "t_aaaaaaaaaaaaaaaaaaaa";
+
+fn sent(text: &str) -> Result<String, String> {
+    let limits = Limits::default();
+    let namespace = Namespace {
+        kind: "owner".into(),
+        schema: SCHEMA.into(),
+        database: "acme".into(),
+        shared: vec!["ext".into()],
+    };
+    let reading = read::read(text, &limits).map_err(|e| e.message)?;
+    match Judge::embedded().unwrap().judge(text, &reading, &namespace, &limits) {
+        Verdict::Permit(permit) => {
+            Ok(permit.rewritten.unwrap_or_else(|| text.to_owned()).replace(SCHEMA, "T"))
+        }
+        Verdict::Deny(denial) => Err(denial.message),
+    }
+}
+
+#[test]
+fn names_become_physical_where_they_stand() {
+    for (text, want) in [
+        ("SELECT * FROM public.users", "SELECT * FROM T.users"),
+        (
+            "SELECT current_user, session_user, user",
+            "SELECT palisade.current_user(), palisade.session_user(), palisade.user()",
+        ),
+        ("SELECT pg_notify('a', 'b')", "SELECT palisade.pg_notify('a', 'b')"),
+        ("SELECT pg_catalog.pg_advisory_lock(1)", "SELECT palisade.pg_advisory_lock(1)"),
+        (
+            "SELECT has_table_privilege(current_user, 'public.users', 'select')",
+            "SELECT palisade.has_table_privilege(palisade.current_user(), 'T.users', 'select')",
+        ),
+        ("GRANT SELECT ON users TO app, readonly", "GRANT SELECT ON users TO T_l_app, T_l_readonly"),
+        ("ALTER TABLE users OWNER TO owner", "ALTER TABLE users OWNER TO T_owner"),
+        ("ALTER TABLE users OWNER TO CURRENT_USER", "ALTER TABLE users OWNER TO CURRENT_USER"),
+        ("SELECT a COLLATE public.german FROM users", "SELECT a COLLATE T.german FROM users"),
+        ("SELECT 1 OPERATOR(public.+) 2", "SELECT 1 OPERATOR(T.+) 2"),
+        ("SELECT ext.digest('a')", "SELECT ext.digest('a')"),
+    ] {
+        assert_eq!(sent(text).as_deref(), Ok(want), "{text}");
+    }
+}
+
+#[test]
+fn bodies_are_rewritten_where_they_are_dollar_quoted() {
+    let function = |body: &str| format!("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS {body}");
+    for (body, want) in [
+        (
+            "$$ BEGIN PERFORM pg_notify('a', NEW.id::text); RETURN NEW; END $$",
+            "$$ BEGIN PERFORM palisade.pg_notify('a', NEW.id::text); RETURN NEW; END $$",
+        ),
+        (
+            "$x$ BEGIN INSERT INTO public.log VALUES (current_user); PERFORM pg_catalog.pg_advisory_xact_lock(1); END $x$",
+            "$x$ BEGIN INSERT INTO T.log VALUES (palisade.current_user()); PERFORM palisade.pg_advisory_xact_lock(1); END $x$",
+        ),
+        // Fields, strings, other people's functions and comments are left alone.
+        (
+            "$$ BEGIN NEW.public := 'public.x pg_notify('; -- public.y\n PERFORM mine.pg_notify(1); END $$",
+            "$$ BEGIN NEW.public := 'public.x pg_notify('; -- public.y\n PERFORM mine.pg_notify(1); END $$",
+        ),
+    ] {
+        assert_eq!(sent(&function(body)), Ok(function(want)), "{body}");
+    }
+    assert_eq!(
+        sent("CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM public.users $$")
+            .as_deref(),
+        Ok("CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM T.users $$"),
+    );
+    // A quoted body cannot be patched where its quotes are doubled.
+    assert!(
+        sent("CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM public.users'")
+            .is_err()
+    );
+    assert_eq!(
+        sent("DO $$ BEGIN PERFORM pg_notify('a', 'b'); END $$").as_deref(),
+        Ok("DO $$ BEGIN PERFORM palisade.pg_notify('a', 'b'); END $$"),
+    );
+}
