@@ -243,7 +243,10 @@ mod tests {
     fn only_plain_integers_are_masked() {
         for (text, want) in [
             ("SELECT a FROM t WHERE id = 42;", Some("\0SELECT a FROM t WHERE id = ?;")),
-            ("select a from t1 where id in (1, 22,333) limit 5", Some("\0select a from t1 where id in (?, ?,?) limit ?")),
+            (
+                "select a from t1 where id in (1, 22,333) limit 5",
+                Some("\0select a from t1 where id in (?, ?,?) limit ?"),
+            ),
             ("UPDATE t SET a = a + -5 WHERE id=7", Some("\0UPDATE t SET a = a + -? WHERE id=?")),
             ("SELECT 1.5 + 1", Some("\0SELECT 1.5 + ?")),
             ("SELECT 1e5", None),
