@@ -18,6 +18,7 @@ mod events;
 mod flood;
 mod idempotency;
 mod keys;
+mod migrations;
 mod misc;
 mod openapi;
 mod plans;
@@ -66,6 +67,13 @@ pub(crate) fn api() -> (Router<Arc<Shared>>, String) {
         .routes(routes!(misc::operation))
         .routes(routes!(events::operation_events))
         .routes(routes!(events::all_events))
+        .routes(routes!(migrations::list, migrations::start))
+        .routes(routes!(migrations::show))
+        .routes(routes!(migrations::targets))
+        .routes(routes!(migrations::control::pause))
+        .routes(routes!(migrations::control::resume))
+        .routes(routes!(migrations::control::abort))
+        .routes(routes!(migrations::control::retry))
         .routes(routes!(drift::fleet))
         .routes(routes!(drift::tenant))
         .routes(routes!(templates::list, templates::register))

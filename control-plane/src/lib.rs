@@ -9,6 +9,7 @@
 //! - `moves`: one tenant from one template version to the next, in the tenant's own session.
 //! - `reconcile`: finishes or removes what a crash left.
 //! - `settings`, `plans`, `limits`: what an operator sets on tenants.
+//! - `fleet`, `rollout`, `lint`: migrations of all tenants, wave by wave.
 //! - `events`, `drift`: what happens to operations, how tenants differ from their template.
 //! - `tenants`, `operations`, `audit`: queries.
 //! - [`http`]: the API.
@@ -24,9 +25,11 @@ mod deep;
 mod deletion;
 mod drift;
 mod events;
+mod fleet;
 mod foundation;
 mod lifecycle;
 mod limits;
+mod lint;
 mod moves;
 mod operations;
 mod plans;
@@ -35,6 +38,7 @@ mod purge;
 mod reconcile;
 mod register;
 mod removal;
+mod rollout;
 mod settings;
 mod store;
 mod template;
@@ -139,6 +143,7 @@ impl ControlPlane {
     /// The listener fails.
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) -> std::io::Result<()> {
         let events = tokio::spawn(events::follow(self.shared.clone()));
+        let rollout = tokio::spawn(rollout::forever(self.shared.clone()));
         let stopping = self.shared.stopping.clone();
         let keys = tokio::spawn(http::auth::follow_keys(self.shared.clone()));
         let reconciler = tokio::spawn(reconcile::forever(self.shared.clone(), shutdown.clone()));
@@ -154,6 +159,7 @@ impl ControlPlane {
         reconciler.abort();
         keys.abort();
         events.abort();
+        rollout.abort();
         served
     }
 }

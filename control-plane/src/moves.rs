@@ -85,16 +85,32 @@ pub(crate) async fn run(shared: &Shared, id: &TenantId, step: &Step) -> Result<(
     let hash = Sha256::digest(token.as_bytes()).to_vec();
     let (from, to) = (step.from, step.to);
     let move_id = Uuid::now_v7();
+    // A step that a crash left holds no lock on its row; one that runs does.
     client
         .execute(
+            "DELETE FROM palisade_control.moves WHERE id IN (
+               SELECT id FROM palisade_control.moves WHERE tenant_id = $1 AND created_at < now() - interval '30 seconds'
+               FOR UPDATE SKIP LOCKED)",
+            &[&id.as_str()],
+        )
+        .await?;
+    let begun = client
+        .execute(
             "INSERT INTO palisade_control.moves (id, tenant_id, from_version, to_version, token_hash)
-             VALUES ($1, $2, $3, $4, $5)",
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (tenant_id) DO NOTHING",
             &[&move_id, &id.as_str(), &from, &to, &hash],
         )
         .await?;
+    if begun == 0 {
+        let message = "another step of this tenant is under way".to_owned();
+        return Err(MoveError { sqlstate: None, message, again: true });
+    }
+    // Steps may be many and long: they do not hold the control plane's connections.
+    drop(client);
     let made = as_tenant(shared, id, step, &token).await;
     if made.is_err() {
         // The token of a failed step opens nothing: the row is gone. One that a crash leaves names a spent secret.
+        let client = shared.pool.get().await?;
         client.execute("DELETE FROM palisade_control.moves WHERE id = $1", &[&move_id]).await?;
     }
     made

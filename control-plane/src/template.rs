@@ -244,6 +244,11 @@ pub(crate) fn line_of(text: &str, position: usize) -> usize {
     line_at(text, byte)
 }
 
+/// The line of a byte; white space in front of a statement does not count.
+pub(crate) fn line_of_byte(text: &str, byte: usize) -> usize {
+    line_at(text, byte)
+}
+
 fn line_at(text: &str, byte: usize) -> usize {
     let start = text[byte..].find(|c: char| !c.is_whitespace()).map_or(byte, |skip| byte + skip);
     text[..start].matches('\n').count() + 1
