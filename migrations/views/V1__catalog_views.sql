@@ -39,6 +39,13 @@ CREATE OR REPLACE FUNCTION palisade.logical(text) RETURNS text LANGUAGE sql STAB
        'palisade\.("?)((?:current|session)_user|current_role|user|current_database|current_schema)\1\(\)', '\2', 'gi'),
        'palisade\.(pg_notify|pg_(?:try_)?advisory_[a-z_]+)\(', '\1(', 'gi'), $1) $$;
 
+-- An access control list as texts with the tenant's names; items of other roles are left out, those of PUBLIC stay.
+CREATE OR REPLACE FUNCTION palisade.acl(items aclitem[]) RETURNS text[] LANGUAGE sql STABLE AS
+  $$ SELECT CASE WHEN $1 IS NOT NULL THEN ARRAY(
+       SELECT pg_catalog.regexp_replace(i::pg_catalog.text, 't_[a-z2-7]{20}_(?:l_)?', '', 'g')
+       FROM pg_catalog.unnest($1) WITH ORDINALITY AS a(i, n)
+       WHERE i::pg_catalog.text !~ '^palisade_' ORDER BY n) END $$;
+
 -- One view a catalog: its columns as they are, its rows by a condition over `x`.
 DO $views$
 DECLARE
@@ -127,6 +134,7 @@ BEGIN
           THEN 'x.rolcanlogin OR x.rolname LIKE ''t\_%\_owner'' AS rolcanlogin'
         WHEN a.attname IN ('definition', 'indexdef', 'qual', 'with_check', 'prosrc') AND t.typname = 'text'
           THEN format('palisade.logical(x.%1$I) AS %1$I', a.attname)
+        WHEN t.typname = '_aclitem' THEN format('palisade.acl(x.%1$I) AS %1$I', a.attname)
         WHEN t.typname = 'anyarray' THEN format('x.%1$I::text AS %1$I', a.attname)
         ELSE format('x.%I', a.attname) END, ', ' ORDER BY (a.attnum < 0), a.attnum)
       INTO columns

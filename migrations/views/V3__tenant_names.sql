@@ -10,6 +10,19 @@ CREATE OR REPLACE FUNCTION palisade.current_role() RETURNS name LANGUAGE sql STA
 CREATE OR REPLACE FUNCTION palisade.user() RETURNS name LANGUAGE sql STABLE AS $$ SELECT palisade.role_name(current_user) $$;
 CREATE OR REPLACE FUNCTION palisade.session_user() RETURNS name LANGUAGE sql STABLE AS $$ SELECT palisade.role_name(session_user) $$;
 
+-- The path as the tenant knows it: its own schema, and what is shared.
+CREATE OR REPLACE FUNCTION palisade.search_path() RETURNS text LANGUAGE sql STABLE AS
+  $$ SELECT replace(replace(pg_catalog.current_setting('search_path'), palisade.tenant_schema()::pg_catalog.text, '"$user", public'), ', pg_temp', '') $$;
+
+-- Access control lists with the tenant's names, as the lists of texts that PostgreSQL shows.
+CREATE OR REPLACE FUNCTION palisade.acldefault("char", oid) RETURNS text[] LANGUAGE sql STABLE AS
+  $$ SELECT palisade.acl(pg_catalog.acldefault($1, $2)) $$;
+CREATE OR REPLACE FUNCTION palisade.aclexplode(acl text[], OUT grantor oid, OUT grantee oid, OUT privilege_type text, OUT is_grantable boolean)
+  RETURNS SETOF record LANGUAGE sql STABLE AS
+  $$ SELECT e.* FROM pg_catalog.unnest($1) AS a(item), LATERAL pg_catalog.aclexplode(ARRAY[
+       pg_catalog.regexp_replace(pg_catalog.regexp_replace(pg_catalog.regexp_replace(a.item, '^(app|readonly)=', palisade.tenant_schema() || '_l_\1='),
+         '^owner=', palisade.tenant_schema() || '_owner='), '/owner$', '/' || palisade.tenant_schema() || '_owner')::pg_catalog.aclitem]) e $$;
+
 -- Channels: the physical name begins with the schema's, as that of LISTEN and NOTIFY.
 CREATE OR REPLACE FUNCTION palisade.pg_notify(channel text, payload text) RETURNS void LANGUAGE sql VOLATILE AS
   $$ SELECT pg_catalog.pg_notify(palisade.tenant_schema() || ':' || $1, $2) $$;

@@ -74,6 +74,21 @@ fn apply(text: &str, patches: &[Patch]) -> String {
     out
 }
 
+/// The schema that must stand in the text. A constant that names a catalog means the catalog's number, which is no
+/// secret: `classoid = 'pg_class'::regclass`.
+fn wanted(access: &Access, ns: &Namespace) -> Option<String> {
+    let schema = resolve(access, ns).schema;
+    let number = access.class == Class::Relation && matches!(access.place, Place::Constant(_));
+    schema.filter(|schema| !number || *schema == ns.schema)
+}
+
+/// `SHOW search_path`: the real path is physical.
+fn shows_path(access: &Access) -> bool {
+    access.class == Class::Setting
+        && access.action == crate::access::Action::Show
+        && access.name == "search_path"
+}
+
 /// Whether a name in a body is one of those that are replaced there by their tokens.
 fn replaced_in_bodies(access: &Access, ns: &Namespace) -> bool {
     let wanted = resolve(access, ns).schema;
@@ -94,8 +109,13 @@ fn patch(text: &str, access: &Access, ns: &Namespace, out: &mut Vec<Patch>) -> R
     if access.name.is_empty() {
         return Ok(());
     }
-    let resolved = resolve(access, ns);
-    let wanted = resolved.schema.as_deref();
+    if let (true, Place::Keyword(range)) = (shows_path(access), &access.place) {
+        let text = "SELECT palisade.search_path() AS search_path".to_owned();
+        out.push(Patch { range: range.clone(), text });
+        return Ok(());
+    }
+    let wanted = wanted(access, ns);
+    let wanted = wanted.as_deref();
     match (&access.place, wanted) {
         (Place::Identifiers { database: Some(database), schema: Some(schema), .. }, _) => {
             // The database is the tenant's own and goes, dot included.
@@ -268,9 +288,13 @@ fn expected(reading: &Reading, ns: &Namespace) -> Vec<Named> {
         .statements
         .iter()
         .flat_map(|s| &s.accesses)
-        .filter(|access| compared(access))
+        .filter(|access| compared(access) || shows_path(access) && matches!(access.place, Place::Keyword(_)))
         .map(|access| {
-            let schema = resolve(access, ns).schema.or_else(|| access.schema.clone());
+            if shows_path(access) {
+                let execute = crate::access::Action::Execute;
+                return (Class::Function, execute, Some("palisade".to_owned()), access.name.clone());
+            }
+            let schema = wanted(access, ns).or_else(|| access.schema.clone());
             let name = match access.class {
                 Class::Channel => physical_channel(&access.name, ns),
                 Class::Role if access.action != crate::access::Action::Set => {

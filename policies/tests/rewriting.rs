@@ -41,6 +41,10 @@ fn names_become_physical_where_they_stand() {
         ("ALTER TABLE users OWNER TO CURRENT_USER", "ALTER TABLE users OWNER TO CURRENT_USER"),
         ("SELECT a COLLATE public.german FROM users", "SELECT a COLLATE T.german FROM users"),
         ("SELECT 1 OPERATOR(public.+) 2", "SELECT 1 OPERATOR(T.+) 2"),
+        ("SHOW search_path ;", "SELECT palisade.search_path() AS search_path ;"),
+        ("SHOW timezone", "SHOW timezone"),
+        ("SELECT 'pg_catalog.pg_class'::regclass", "SELECT 'pg_catalog.pg_class'::regclass"),
+        ("SELECT 'public.users'::regclass", "SELECT 'T.users'::regclass"),
         ("SELECT ext.digest('a')", "SELECT ext.digest('a')"),
     ] {
         assert_eq!(sent(text).as_deref(), Ok(want), "{text}");

@@ -30,7 +30,7 @@ pg_advisory_lock pg_advisory_lock_shared pg_advisory_unlock pg_advisory_unlock_a
 pg_advisory_xact_lock pg_advisory_xact_lock_shared pg_try_advisory_lock pg_try_advisory_lock_shared
 pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared has_table_privilege has_column_privilege
 has_any_column_privilege has_sequence_privilege has_function_privilege has_schema_privilege has_type_privilege
-pg_has_role""".split())
+pg_has_role acldefault aclexplode""".split())
 STABLE_HARMLESS = re.compile(r"""^(array_.*|anyarray_.*|anytextcat|textanycat|concat|concat_ws|convert|convert_from
 |convert_to|clock_timestamp|now|timeofday|statement_timestamp|transaction_timestamp|date|date_.*|time_.*|timestamp.*
 |timetz.*|interval_.*|make_timestamptz|to_(char|date|number|timestamp|json|jsonb)|json_.*|jsonb_.*|row_to_json

@@ -185,6 +185,17 @@ impl<'t> Tokens<'t> {
         self.range(index + usize::from(signed)).map(|range| range.end)
     }
 
+    /// From the first token to the last within a range, a closing semicolon left out.
+    pub(super) fn statement(&self, within: &Range<usize>) -> Option<Range<usize>> {
+        let first = self.range(self.index_from(within.start))?;
+        let mut last = self.index_from(within.end).checked_sub(1)?;
+        if self.tokens.get(last).is_some_and(|t| t.token == Token::Ascii59 as i32) {
+            last = last.checked_sub(1)?;
+        }
+        let last = self.range(last)?;
+        (last.end > first.start).then_some(first.start..last.end)
+    }
+
     /// Where the text of a dollar-quoted constant of these bytes begins, within a range.
     pub(super) fn dollar_quoted(&self, within: &Range<usize>, code: &str) -> Option<usize> {
         let mut index = self.index_from(within.start);

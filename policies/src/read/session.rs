@@ -228,7 +228,9 @@ pub(super) fn current_setting(walk: &mut Walk<'_>, args: &[p::Node]) {
 }
 
 pub(super) fn show(walk: &mut Walk<'_>, s: &p::VariableShowStmt) {
-    walk.push(Class::Setting, Action::Show, ["", "", &s.name.to_ascii_lowercase()], Place::Unknown);
+    // The statement as a whole: what shows the path is another statement.
+    let place = walk.tokens.statement(&walk.within).map_or(Place::Unknown, Place::Keyword);
+    walk.push(Class::Setting, Action::Show, ["", "", &s.name.to_ascii_lowercase()], place);
 }
 
 pub(super) fn discard(walk: &mut Walk<'_>, s: &p::DiscardStmt) {
