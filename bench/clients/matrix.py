@@ -15,7 +15,7 @@ import install
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-STEP_LIMIT = 400  # seconds that one client may take for the whole script
+LIMIT = 60  # seconds that one client may take for the whole script
 STAMP = int(time.time()) % 1_000_000  # makes this run's names its own
 SHOWN = 12  # differences printed in full for each client
 
@@ -101,7 +101,7 @@ class Crowd:
         (folder / "crowd.sql").write_text("SET work_mem = '3MB';\nSET TIME ZONE 'Pacific/Chatham';\nSELECT 1;\n")
         pgbench = install.postgres_tool("pgbench")
         self.process = subprocess.Popen(
-            [pgbench, "-n", "-c", "6", "-j", "1", "-T", str(STEP_LIMIT), "-R", "60", "-f", str(folder / "crowd.sql"), self.url],
+            [pgbench, "-n", "-c", "6", "-j", "1", "-T", str(LIMIT), "-R", "60", "-f", str(folder / "crowd.sql"), self.url],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def __exit__(self, *_):
@@ -111,13 +111,21 @@ class Crowd:
 
 def play(command, target, log):
     """One client's transcript as {step: outcome}, and what went wrong with the client itself."""
-    done = subprocess.run([*command, target.url, str(HERE / "script.jsonl")], capture_output=True, text=True, timeout=STEP_LIMIT,
-                          cwd=install.cache(), env={**os.environ, "PYTHONPATH": str(HERE), "NODE_PATH": str(install.cache() / "node/node_modules")})
-    log.write_text(done.stdout + "\n" + done.stderr)
-    records = [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
+    environment = {**os.environ, "PYTHONPATH": str(HERE), "NODE_PATH": str(install.cache() / "node/node_modules")}
+    with open(log, "w") as out, open(log.with_suffix(".err"), "w") as err:
+        process = subprocess.Popen([*command, target.url, str(HERE / "script.jsonl")], stdout=out, stderr=err, cwd=install.cache(), env=environment)
+        try:
+            ended = process.wait(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            ended = f"nothing after {LIMIT} s"
+    records = [json.loads(line) for line in log.read_text().splitlines() if line.strip()]
     transcript = {r["step"]: neutral(r["outcome"], target) for r in records}
-    failed = f"ended with {done.returncode}: {done.stderr[-800:]}" if done.returncode else None
-    return transcript, failed
+    if not ended:
+        return transcript, None
+    last = records[-1]["step"] if records else "(none)"
+    return transcript, f"ended with {ended} after the step \"{last}\": {log.with_suffix('.err').read_text()[-800:]}"
 
 
 def neutral(outcome, target):
@@ -166,6 +174,7 @@ def run_client(env, client, known):
     if not failed:
         with Tenant(env, client) as target, Crowd(target.url):
             proxied, failed = play(command, target, logs / f"{client}-proxy.jsonl")
+            failed = failed and "through the proxy: " + failed
     if failed:
         print(f"  {client}: {failed}")
         return {"client": client, "steps": 0, "different": 0, "known": 0, "ok": False, "seconds": time.monotonic() - started}
@@ -173,6 +182,9 @@ def run_client(env, client, known):
     excused = {s for s in different if (client, s) in known or ("*", s) in known}
     for step in [s for s in different if s not in excused][:SHOWN]:
         print(f"  {client}: {step}\n" + "\n".join("    " + line for line in different[step].splitlines()))
+    for step in direct:
+        if (client, step) in known and step not in different:
+            print(f"  {client}: {step} is equal now: take it off bench/clients/known.txt")
     new = len(different) - len(excused)
     played = sum(1 for o in direct.values() if "skipped" not in o)
     return {"client": client, "steps": played, "different": new, "known": len(excused), "ok": new == 0 and played > 0,

@@ -82,7 +82,8 @@ def run(url, text, *options):
     done = subprocess.run([*PSQL, *options, url], input=text, capture_output=True, text=True, timeout=200)
     # LOCATION names a line of PostgreSQL's source; what the proxy itself refuses comes from no such line.
     errors = re.sub(r"^LOCATION: .*\n", "", done.stderr, flags=re.M)
-    return sections(done.stdout), sections(errors)
+    out = re.sub(r"received from server process with PID \d+", "received from server process with PID (some)", done.stdout)
+    return sections(out), sections(errors)
 
 
 def emit(name, outcome):
