@@ -70,6 +70,12 @@ pgbench_runs() {
 # Attacks and benign statements, played as a hostile and as an honest tenant.
 corpora() { PALISADE_BIN=$(binary) bash bench/leak/run.sh "$1"; }
 
+# One application's work by four clients, through the proxy and direct: the outcomes must be equal.
+client_matrix() { bash bench/clients/run.sh "$1"; }
+
+# The UI's logic; ./dev has built it and so installed what it needs.
+ui_tests() { (cd admin-ui && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && npm test); }
+
 run_tests() {
   local quick=0 ci=0
   while [ $# -gt 0 ]; do
@@ -89,6 +95,8 @@ run_tests() {
     suite "scripts" scripts_are_sound
     suite "psql and pgbench" with_installation pgbench_runs
     suite "attack and benign corpora" with_installation corpora
+    suite "client matrix" with_installation client_matrix
+    suite "UI unit tests" ui_tests
   fi
   summary
 }

@@ -84,6 +84,14 @@ impl Judged {
         }
     }
 
+    /// The verb of one of its statements.
+    pub(crate) fn verb(&self, statement: usize) -> Option<&'static str> {
+        match &self.outcome {
+            Outcome::Permit { permit, .. } => permit.statements.get(statement).map(|s| s.verb),
+            Outcome::Deny { .. } | Outcome::Refuse { .. } => None,
+        }
+    }
+
     /// Whether the verdict is the same for other integers: reads and writes of rows, sent as they are, that do nothing
     /// to the session. Integers name nothing there, and PostgreSQL's tree differs in their values alone.
     fn ignores_integers(&self) -> bool {

@@ -46,7 +46,12 @@ fn put(value: &Value, ty: &Type, out: &mut BytesMut) -> Sent {
         }
         Type::DATE => date(text(value)?, out),
         Type::TIMESTAMPTZ => instant(text(value)?, out),
-        Type::INT4_ARRAY => list(value)?.iter().map(integer).map(|n| Ok(i32::try_from(n?)?)).collect::<Result<Vec<_>, Box<dyn Error + Sync + Send>>>()?.to_sql(ty, out),
+        Type::INT4_ARRAY => list(value)?
+            .iter()
+            .map(integer)
+            .map(|n| Ok(i32::try_from(n?)?))
+            .collect::<Result<Vec<_>, Box<dyn Error + Sync + Send>>>()?
+            .to_sql(ty, out),
         Type::TEXT_ARRAY => list(value)?.iter().map(text).collect::<Result<Vec<_>, _>>()?.to_sql(ty, out),
         // Text and the installation's own enums are sent as their characters.
         _ => {
@@ -75,8 +80,13 @@ fn integer(value: &Value) -> Result<i64, Box<dyn Error + Sync + Send>> {
 fn numeric(digits: &str, out: &mut BytesMut) -> Sent {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let scale = u16::try_from(fraction.len())?;
-    let padded = format!("{:0>1$}", whole, whole.len().div_ceil(4) * 4) + &format!("{:0<1$}", fraction, fraction.len().div_ceil(4) * 4);
-    let groups = padded.as_bytes().chunks(4).map(|c| Ok(std::str::from_utf8(c)?.parse()?)).collect::<Result<Vec<u16>, Box<dyn Error + Sync + Send>>>()?;
+    let padded = format!("{:0>1$}", whole, whole.len().div_ceil(4) * 4)
+        + &format!("{:0<1$}", fraction, fraction.len().div_ceil(4) * 4);
+    let groups = padded
+        .as_bytes()
+        .chunks(4)
+        .map(|c| Ok(std::str::from_utf8(c)?.parse()?))
+        .collect::<Result<Vec<u16>, Box<dyn Error + Sync + Send>>>()?;
     out.put_u16(u16::try_from(groups.len())?);
     out.put_u16(u16::try_from(whole.len().div_ceil(4))?.wrapping_sub(1));
     out.put_u16(0);
@@ -88,9 +98,11 @@ fn numeric(digits: &str, out: &mut BytesMut) -> Sent {
 /// Days since 2000-01-01, from `YYYY-MM-DD` of the Gregorian calendar.
 fn days(date: &str) -> Result<i64, Box<dyn Error + Sync + Send>> {
     let mut parts = date.splitn(3, '-').map(str::parse::<i64>);
-    let (year, month, day) = (parts.next().ok_or("no year")??, parts.next().ok_or("no month")??, parts.next().ok_or("no day")??);
+    let (year, month, day) =
+        (parts.next().ok_or("no year")??, parts.next().ok_or("no month")??, parts.next().ok_or("no day")??);
     let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let from_year_0 = 365 * y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + (153 * m + 2) / 5 + day - 1;
+    let from_year_0 =
+        365 * y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + (153 * m + 2) / 5 + day - 1;
     Ok(from_year_0 - 730_425)
 }
 
@@ -115,7 +127,13 @@ mod tests {
 
     #[test]
     fn days_count_from_2000() {
-        for (date, expected) in [("2000-01-01", 0), ("2000-03-01", 60), ("1999-12-31", -1), ("2024-02-29", 8825), ("1815-12-10", -67_227)] {
+        for (date, expected) in [
+            ("2000-01-01", 0),
+            ("2000-03-01", 60),
+            ("1999-12-31", -1),
+            ("2024-02-29", 8825),
+            ("1815-12-10", -67_227),
+        ] {
             assert_eq!(days(date).unwrap(), expected, "{date}");
         }
     }

@@ -114,7 +114,9 @@ impl Player {
         let mut each = Vec::new();
         for params in step["params"].as_array().into_iter().flatten() {
             let params = parameters(&json!({ "params": params }));
-            each.push(or_error(self.client.query(&statement, &borrowed(&params)).await.map(|r| show::rows(&r))));
+            each.push(or_error(
+                self.client.query(&statement, &borrowed(&params)).await.map(|r| show::rows(&r)),
+            ));
         }
         Ok(json!({ "each": each }))
     }

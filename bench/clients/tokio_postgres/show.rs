@@ -18,7 +18,8 @@ struct Raw(Value);
 
 impl<'a> FromSql<'a> for Raw {
     fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
-        let readable = [Type::TEXT, Type::NAME, Type::VARCHAR, Type::JSON].contains(ty) || matches!(ty.kind(), Kind::Enum(_));
+        let readable = [Type::TEXT, Type::NAME, Type::VARCHAR, Type::JSON].contains(ty)
+            || matches!(ty.kind(), Kind::Enum(_));
         Ok(Self(match std::str::from_utf8(raw) {
             Ok(text) if readable => short(text),
             _ => short(&format!("{} {}", named(ty), data_encoding::HEXLOWER.encode(raw))),
@@ -57,15 +58,29 @@ fn few(rows: Vec<Value>) -> Value {
 
 /// Rows with their columns' names and types.
 pub(crate) fn rows(found: &[Row]) -> Value {
-    let columns: Vec<Value> = found.first().map_or(&[][..], Row::columns).iter().map(|c| json!([c.name(), named(c.type_())])).collect();
-    let values = found.iter().map(|row| (0..row.len()).map(|i| row.try_get::<_, Raw>(i).map_or_else(|e| e.to_string().into(), |r| r.0)).collect()).collect();
+    let columns: Vec<Value> = found
+        .first()
+        .map_or(&[][..], Row::columns)
+        .iter()
+        .map(|c| json!([c.name(), named(c.type_())]))
+        .collect();
+    let values = found
+        .iter()
+        .map(|row| {
+            (0..row.len())
+                .map(|i| row.try_get::<_, Raw>(i).map_or_else(|e| e.to_string().into(), |r| r.0))
+                .collect()
+        })
+        .collect();
     json!({ "columns": columns, "rows": few(values) })
 }
 
 /// What a simple query answered, in order.
 pub(crate) fn messages(found: &[SimpleQueryMessage]) -> Value {
     let each = found.iter().map(|message| match message {
-        SimpleQueryMessage::Row(row) => (0..row.len()).map(|i| row.get(i).map_or(Value::Null, short)).collect(),
+        SimpleQueryMessage::Row(row) => {
+            (0..row.len()).map(|i| row.get(i).map_or(Value::Null, short)).collect()
+        }
         SimpleQueryMessage::CommandComplete(count) => json!({ "complete": count }),
         SimpleQueryMessage::RowDescription(columns) => columns.iter().map(|c| c.name().to_owned()).collect(),
         _ => "a message that this client does not know".into(),

@@ -58,6 +58,10 @@ impl Session {
             if input.len() - at < whole {
                 break;
             }
+            if header.tag == b'C' {
+                // What is put in its place stands behind what was read before.
+                flush(link, input, &mut at);
+            }
             if self.held(link, header, &input[at + HEADER_BYTES..at + whole])? {
                 at += whole;
             } else {
@@ -85,13 +89,19 @@ impl Session {
         }
         let first = body.first().copied().unwrap_or_default();
         let Step { hide, completed, ready } = link.flow.answer(header.tag, first).map_err(|_| broken())?;
+        let mut show = false;
         if let Some((judged, statement)) = completed {
+            show = !hide && judged.verb(statement) == Some("SHOW") && body.starts_with(b"SELECT");
             self.completed(link, &judged, statement, body);
         }
         if ready {
             self.ready(link);
         }
-        Ok(!hide)
+        if show {
+            // It was answered by a query of ours.
+            put(&mut link.to_client, b'C', &[b"SHOW\0"]);
+        }
+        Ok(!hide && !show)
     }
 
     /// ReadyForQuery.
