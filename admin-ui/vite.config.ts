@@ -22,5 +22,4 @@ export default defineConfig({
   server: { proxy: { "/api": API } },
   preview: { proxy: { "/api": API }, headers: { "Content-Security-Policy": CONTENT_SECURITY_POLICY } },
   build: { assetsInlineLimit: 0, chunkSizeWarningLimit: 700 },
-  test: { environment: "jsdom", setupFiles: "src/test/setup.ts", testTimeout: 30_000 },
 });

@@ -76,6 +76,13 @@ client_matrix() { bash bench/clients/run.sh "$1"; }
 # The UI's logic; ./dev has built it and so installed what it needs.
 ui_tests() { (cd admin-ui && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && npm test); }
 
+# The UI in a real browser against a real installation: every view at three widths, with axe.
+ui_walk() {
+  . "$1"
+  local browser; browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || { echo "no Chromium was found" >&2; return 1; }
+  (cd admin-ui && BASE_URL=$PALISADE_API_URL TOKEN=$PALISADE_ADMIN_TOKEN CHROMIUM=$browser npm run look)
+}
+
 run_tests() {
   local quick=0 ci=0
   while [ $# -gt 0 ]; do
@@ -88,7 +95,7 @@ run_tests() {
   done
   mkdir -p "$DATA/log"
   build
-  [ "$quick" = 1 ] || [ "$(uname -s)" = Darwin ] || apt_install python3 postgresql-contrib
+  [ "$quick" = 1 ] || [ "$(uname -s)" = Darwin ] || apt_install python3 python3-venv postgresql-contrib chromium
   [ "$ci" = 0 ] || { suite "formatting" cargo fmt --all --check; suite "lints" cargo clippy --locked --workspace --all-targets -- -D warnings; }
   suite "rust tests" cargo test --locked --workspace
   if [ "$quick" = 0 ]; then
@@ -97,6 +104,7 @@ run_tests() {
     suite "attack and benign corpora" with_installation corpora
     suite "client matrix" with_installation client_matrix
     suite "UI unit tests" ui_tests
+    suite "UI walk-through" with_installation ui_walk
   fi
   summary
 }

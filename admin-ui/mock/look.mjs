@@ -42,7 +42,7 @@ async function view(page, look, name) {
   await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document));
   for (const { id, help, nodes } of violations)
-    faults.push(`${look.name} ${name}: axe ${id}: ${help}: ${nodes.map((n) => n.target).slice(0, 4)}`);
+    faults.push(`${look.name} ${name}: axe ${id}: ${help}: ${nodes.map((n) => `${n.target} (${n.any[0]?.message ?? ""})`).slice(0, 4)}`);
   console.log(`${look.name} ${name}: ${violations.length} violations`);
 }
 
@@ -133,11 +133,11 @@ async function play(page, look) {
   await page.goto(`${BASE}/playground?tenant=acme`);
   await page.getByLabel("SQL").fill("SELECT * FROM public.users");
   await page.keyboard.press("Control+Enter");
-  await page.getByText("Permitted").waitFor();
+  await page.getByText("Permitted", { exact: true }).waitFor();
   await view(page, look, "17-permitted");
   await page.getByLabel("SQL").fill("SELECT * FROM t_somebody.users");
   await page.keyboard.press("Control+Enter");
-  await page.getByText("Denied").waitFor();
+  await page.getByText("Denied", { exact: true }).waitFor();
   await view(page, look, "18-denied");
   await page.goto(`${BASE}/tenants/nobody`);
   await page.getByRole("alert").waitFor();

@@ -29,8 +29,14 @@ const config = defineConfig({
     },
     semanticTokens: {
       colors: {
+        fg: {
+          error: { value: { _light: "{colors.red.700}", _dark: "{colors.red.300}" } },
+          warning: { value: { _light: "{colors.orange.800}", _dark: "{colors.orange.300}" } },
+        },
+        orange: { fg: { value: { _light: "{colors.orange.800}", _dark: "{colors.orange.300}" } } },
+        red: { fg: { value: { _light: "{colors.red.800}", _dark: "{colors.red.300}" } } },
         brand: {
-          solid: { value: "{colors.brand.700}" },
+          solid: { value: "{colors.brand.800}" },
           contrast: { value: "white" },
           fg: { value: { base: "{colors.brand.800}", _dark: "{colors.brand.300}" } },
           muted: { value: { base: "{colors.brand.100}", _dark: "{colors.brand.900}" } },

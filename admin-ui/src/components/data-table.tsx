@@ -30,7 +30,7 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
       bg="bg.panel"
       tabIndex={0}
       role="region"
-      aria-label={label}
+      aria-label={`${label} (table)`}
     >
       <Table.Root size="md" opacity={stale ? 0.6 : 1} aria-busy={stale}>
         <Table.Header>

@@ -18,7 +18,9 @@ export function Empty({ title, description, children }: EmptyProps) {
           <Inbox aria-hidden />
         </EmptyState.Indicator>
         <VStack textAlign="center">
-          <EmptyState.Title>{title}</EmptyState.Title>
+          <EmptyState.Title asChild>
+            <h2>{title}</h2>
+          </EmptyState.Title>
           <EmptyState.Description>{description}</EmptyState.Description>
         </VStack>
         {children}
