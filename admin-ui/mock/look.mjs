@@ -42,7 +42,9 @@ async function view(page, look, name) {
   await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document));
   for (const { id, help, nodes } of violations)
-    faults.push(`${look.name} ${name}: axe ${id}: ${help}: ${nodes.map((n) => `${n.target} (${n.any[0]?.message ?? ""})`).slice(0, 4)}`);
+    faults.push(
+      `${look.name} ${name}: axe ${id}: ${help}: ${nodes.map((n) => `${n.target} (${n.any[0]?.message ?? ""})`).slice(0, 4)}`,
+    );
   console.log(`${look.name} ${name}: ${violations.length} violations`);
 }
 

@@ -34,7 +34,10 @@ const config = defineConfig({
           warning: { value: { _light: "{colors.orange.800}", _dark: "{colors.orange.300}" } },
         },
         orange: { fg: { value: { _light: "{colors.orange.800}", _dark: "{colors.orange.300}" } } },
-        red: { fg: { value: { _light: "{colors.red.800}", _dark: "{colors.red.300}" } } },
+        red: {
+          solid: { value: { _light: "{colors.red.700}", _dark: "{colors.red.700}" } },
+          fg: { value: { _light: "{colors.red.800}", _dark: "{colors.red.300}" } },
+        },
         brand: {
           solid: { value: "{colors.brand.800}" },
           contrast: { value: "white" },
