@@ -1,5 +1,6 @@
 //! The client of the control plane's API.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -70,6 +71,40 @@ impl Api {
         self.answer(request.send_json(body))
     }
 
+    /// PUT a body.
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Result<Value> {
+        self.answer(self.agent.put(self.url(path)).header("Authorization", self.bearer()).send_json(body))
+    }
+
+    /// PATCH a body.
+    pub(crate) fn patch(&self, path: &str, body: &Value) -> Result<Value> {
+        self.answer(self.agent.patch(self.url(path)).header("Authorization", self.bearer()).send_json(body))
+    }
+
+    /// DELETE.
+    pub(crate) fn delete(&self, path: &str) -> Result<Value> {
+        self.answer(self.agent.delete(self.url(path)).header("Authorization", self.bearer()).call())
+    }
+
+    /// A stream of events, behind an event's id.
+    pub(crate) fn stream(&self, path: &str, last: Option<&str>) -> Result<impl std::io::BufRead + use<>> {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let mut request = agent.get(self.url(path)).header("Authorization", self.bearer());
+        if let Some(last) = last {
+            request = request.header("Last-Event-ID", last);
+        }
+        let response = request.call().map_err(|error| self.away(error))?;
+        if !response.status().is_success() {
+            self.answer(Ok(response))?;
+            bail!("the control plane gave no stream");
+        }
+        Ok(std::io::BufReader::new(response.into_body().into_reader()))
+    }
+
+    fn away(&self, error: ureq::Error) -> anyhow::Error {
+        anyhow::Error::new(error).context(NoAnswer(self.base.clone()))
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}/api/v1{path}", self.base)
     }
@@ -79,8 +114,7 @@ impl Api {
     }
 
     fn answer(&self, result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value> {
-        let mut response =
-            result.with_context(|| format!("the control plane at {} does not answer", self.base))?;
+        let mut response = result.map_err(|error| self.away(error))?;
         let status = response.status();
         let text = response.body_mut().read_to_string().context("reading the answer")?;
         let body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
@@ -88,10 +122,37 @@ impl Api {
             return Ok(body);
         }
         let title = body["title"].as_str().unwrap_or("the control plane refused");
-        match body["detail"].as_str() {
-            Some(detail) => bail!("{title}: {detail} ({})", status.as_u16()),
-            None => bail!("{title} ({})", status.as_u16()),
-        }
+        let said = match body["detail"].as_str() {
+            Some(detail) => format!("{title}: {detail} ({})", status.as_u16()),
+            None => format!("{title} ({})", status.as_u16()),
+        };
+        Err(Refused { status: status.as_u16(), said }.into())
+    }
+}
+
+/// The control plane refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{said}")]
+struct Refused {
+    status: u16,
+    said: String,
+}
+
+/// The control plane is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("the control plane at {0} does not answer")]
+struct NoAnswer(String);
+
+/// The exit code of an error, as `palisade --help` lists them.
+pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.downcast_ref::<NoAnswer>().is_some() {
+        return ExitCode::from(6);
+    }
+    match error.downcast_ref::<Refused>().map(|refused| refused.status) {
+        Some(404) => ExitCode::from(3),
+        Some(400 | 409 | 412 | 422) => ExitCode::from(4),
+        Some(401 | 403) => ExitCode::from(5),
+        _ => ExitCode::FAILURE,
     }
 }
 

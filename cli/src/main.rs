@@ -15,9 +15,12 @@ mod up;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// PostgreSQL for many tenants: proxy and control plane.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 no such thing, 4 the state or a value does not allow it, 5 not
+/// allowed, 6 the control plane does not answer.
 #[derive(Parser)]
 #[command(name = "palisade", version, max_term_width = 100)]
 struct Cli {
@@ -36,6 +39,20 @@ enum Command {
     /// Create and look after tenants
     #[command(subcommand)]
     Tenant(commands::tenant::Command),
+    /// Register templates, and list them
+    #[command(subcommand)]
+    Template(commands::template::Command),
+    /// Make plans, and list them
+    #[command(subcommand)]
+    Plan(commands::plan::Command),
+    /// Move all tenants of a template to a version
+    #[command(subcommand)]
+    Migrate(commands::migrate::Command),
+    /// Show and watch operations
+    #[command(subcommand)]
+    Operation(commands::operation::Command),
+    /// Show who is not what its template makes
+    Drift(commands::drift::Args),
     /// Show how a statement is read, judged and rewritten
     Explain(commands::explain::Args),
     /// Read the audit trail
@@ -48,6 +65,11 @@ enum Command {
     Token(commands::token::Args),
     /// Check a configuration file and print every error in it
     Config(commands::config::Args),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
     /// Ask a running Palisade whether it is ready; the exit code is the answer
     Healthcheck(commands::healthcheck::Args),
 }
@@ -61,6 +83,15 @@ fn main() -> ExitCode {
         Command::Proxy(args) => commands::serve::proxy(args),
         Command::ControlPlane(args) => commands::serve::control_plane(args),
         Command::Tenant(command) => commands::tenant::run(command),
+        Command::Template(command) => commands::template::run(command),
+        Command::Plan(command) => commands::plan::run(command),
+        Command::Migrate(command) => commands::migrate::run(command),
+        Command::Operation(command) => commands::operation::run(command),
+        Command::Drift(args) => commands::drift::run(&args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "palisade", &mut std::io::stdout());
+            Ok(())
+        }
         Command::Explain(args) => commands::explain::run(&args),
         Command::Audit(command) => commands::audit::run(command),
         Command::Keys(command) => commands::keys::run(&command),
@@ -72,7 +103,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("palisade: {error:#}");
-            ExitCode::FAILURE
+            api::exit_code(&error)
         }
     }
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{Args as ClapArgs, Subcommand};
 
 use crate::api::{Api, ApiArgs, encode};
-use crate::commands::tenant::{print_json, text};
+use crate::commands::out::{print_json, text};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

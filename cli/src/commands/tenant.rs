@@ -5,6 +5,10 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::api::{Api, ApiArgs, encode};
+use crate::commands::operation;
+use crate::commands::out::{items, table};
+pub(crate) use crate::commands::out::{print_json, text};
+use crate::commands::plan::Limits;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -75,6 +79,50 @@ pub(crate) enum Command {
         #[command(flatten)]
         api: ApiArgs,
     },
+    /// Change a tenant's slug, name, plan, pool mode or limits
+    Set {
+        /// Slug or id
+        tenant: String,
+        /// A new slug: connection strings name it
+        #[arg(long)]
+        slug: Option<String>,
+        /// A name for people
+        #[arg(long)]
+        name: Option<String>,
+        /// The plan
+        #[arg(long)]
+        plan: Option<String>,
+        /// transaction or session
+        #[arg(long)]
+        pool_mode: Option<String>,
+        #[command(flatten)]
+        limits: Limits,
+        #[command(flatten)]
+        api: ApiArgs,
+    },
+    /// Delete a tenant; without --confirm it only says what would happen. Its data stays for the retention
+    Delete {
+        /// Slug or id; a deleted tenant's id ends its retention
+        tenant: String,
+        /// The token that the call without --confirm printed
+        #[arg(long)]
+        confirm: Option<String>,
+        /// Why; stands in the audit trail
+        #[arg(long, default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        api: ApiArgs,
+    },
+    /// Give a deleted tenant back
+    Undelete {
+        /// The tenant's id
+        tenant: String,
+        /// Another slug, where the old one is taken
+        #[arg(long)]
+        slug: Option<String>,
+        #[command(flatten)]
+        api: ApiArgs,
+    },
     /// Give a login a new secret; prints it once
     Rotate {
         /// Slug or id
@@ -94,6 +142,14 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Suspend { tenant, reason, api } => switch("suspend", &tenant, &reason, &api),
         Command::Resume { tenant, reason, api } => switch("resume", &tenant, &reason, &api),
         Command::Rollback { tenant, confirm, reason, api } => rollback(&tenant, confirm, &reason, &api),
+        Command::Set { tenant, slug, name, plan, pool_mode, limits, api } => {
+            let fields = [("slug", slug), ("display_name", name), ("plan", plan), ("pool_mode", pool_mode)];
+            set(&tenant, fields, &limits, &api)
+        }
+        Command::Delete { tenant, confirm, reason, api } => {
+            delete(&tenant, confirm.as_deref(), &reason, &api)
+        }
+        Command::Undelete { tenant, slug, api } => undelete(&tenant, slug, &api),
         Command::Rotate { tenant, login, api } => rotate(&tenant, &login, &api),
     }
 }
@@ -152,17 +208,18 @@ fn list(state: Option<String>, search: Option<String>, args: &ApiArgs) -> Result
     if args.json {
         return print_json(&Value::Array(items));
     }
-    println!("{:<24} {:<22} {:<12} {:<20} NAME", "SLUG", "ID", "STATE", "TEMPLATE");
-    for t in &items {
-        println!(
-            "{:<24} {:<22} {:<12} {:<20} {}",
+    let row = |t: &Value| {
+        let template = format!("{} v{}", text(&t["template"]), t["template_version"]);
+        vec![
             text(&t["slug"]),
             text(&t["id"]),
             text(&t["observed_state"]),
-            format!("{} v{}", text(&t["template"]), t["template_version"]),
-            text(&t["display_name"])
-        );
-    }
+            template,
+            text(&t["plan"]),
+            text(&t["display_name"]),
+        ]
+    };
+    table(&["SLUG", "ID", "STATE", "TEMPLATE", "PLAN", "NAME"], &items.iter().map(row).collect::<Vec<_>>());
     Ok(())
 }
 
@@ -174,20 +231,8 @@ fn status(tenant: &str, args: &ApiArgs) -> Result<()> {
     println!("tenant     {} ({})", text(&answer["slug"]), text(&answer["tenant_id"]));
     println!("desired    {}", text(&answer["desired_state"]));
     println!("observed   {}", text(&answer["observed_state"]));
-    let operation = &answer["operation"];
-    if operation.is_object() {
-        println!(
-            "operation  {} {} {}",
-            text(&operation["kind"]),
-            text(&operation["state"]),
-            text(&operation["id"])
-        );
-        for step in operation["steps"].as_array().into_iter().flatten() {
-            println!("  {:<12} {:<10} {}", text(&step["name"]), text(&step["state"]), text(&step["detail"]));
-        }
-        if let Some(message) = operation["error"]["message"].as_str() {
-            println!("error      {message}");
-        }
+    if answer["operation"].is_object() {
+        operation::show(&answer["operation"]);
     }
     Ok(())
 }
@@ -209,22 +254,81 @@ fn rollback(tenant: &str, confirm: Option<String>, reason: &str, args: &ApiArgs)
     let path = format!("/tenants/{}/rollback", encode(tenant));
     let api = Api::new(args)?;
     let Some(confirm) = confirm else {
-        let plan = api.post(&path, &json!({ "dry_run": true }), None)?;
-        if args.json {
-            return print_json(&plan);
-        }
-        println!("This would happen:");
-        for effect in plan["effects"].as_array().into_iter().flatten() {
-            println!("  - {}", text(effect));
-        }
-        println!("To do it: palisade tenant rollback {tenant} --confirm {}", text(&plan["confirm"]));
-        return Ok(());
+        return print_effects(&api.post(&path, &json!({ "dry_run": true }), None)?, "rollback", tenant, args);
     };
     let answer = api.post(&path, &json!({ "confirm": confirm, "reason": reason }), None)?;
     if args.json {
         return print_json(&answer);
     }
     println!("tenant {tenant} is rolled back (operation {})", text(&answer["operation"]["id"]));
+    Ok(())
+}
+
+/// What would happen, and how to do it.
+fn print_effects(plan: &Value, verb: &str, tenant: &str, args: &ApiArgs) -> Result<()> {
+    if args.json {
+        return print_json(plan);
+    }
+    println!("This would happen:");
+    for effect in items(plan, "effects") {
+        println!("  - {}", text(effect));
+    }
+    println!("To do it: palisade tenant {verb} {tenant} --confirm {}", text(&plan["confirm"]));
+    Ok(())
+}
+
+fn set(tenant: &str, fields: [(&str, Option<String>); 4], limits: &Limits, args: &ApiArgs) -> Result<()> {
+    let mut body = json!({});
+    for (name, value) in fields {
+        if let Some(value) = value {
+            body[name] = Value::String(value);
+        }
+    }
+    if let Some(limits) = limits.body() {
+        body["limits"] = limits;
+    }
+    let answer = Api::new(args)?.patch(&format!("/tenants/{}", encode(tenant)), &body)?;
+    if args.json {
+        return print_json(&answer);
+    }
+    let t = &answer["tenant"];
+    println!(
+        "tenant {}: plan {}, {} pooling, limits {}",
+        text(&t["slug"]),
+        text(&t["plan"]),
+        text(&t["pool_mode"]),
+        t["effective_limits"]
+    );
+    Ok(())
+}
+
+fn delete(tenant: &str, confirm: Option<&str>, reason: &str, args: &ApiArgs) -> Result<()> {
+    let path = format!("/tenants/{}", encode(tenant));
+    let api = Api::new(args)?;
+    let Some(confirm) = confirm else {
+        return print_effects(&api.delete(&format!("{path}?dry_run=true"))?, "delete", tenant, args);
+    };
+    let answer = api.delete(&format!("{path}?confirm={}&reason={}", encode(confirm), encode(reason)))?;
+    if args.json {
+        return print_json(&answer);
+    }
+    let t = &answer["tenant"];
+    println!(
+        "tenant {} ({}) is deleted; its data stays until {}",
+        text(&t["slug"]),
+        text(&t["id"]),
+        text(&t["purge_after"])
+    );
+    Ok(())
+}
+
+fn undelete(tenant: &str, slug: Option<String>, args: &ApiArgs) -> Result<()> {
+    let body = slug.map_or_else(|| json!({}), |slug| json!({ "slug": slug }));
+    let answer = Api::new(args)?.post(&format!("/tenants/{}/undelete", encode(tenant)), &body, None)?;
+    if args.json {
+        return print_json(&answer);
+    }
+    println!("tenant {} is {}", text(&answer["tenant"]["slug"]), text(&answer["tenant"]["observed_state"]));
     Ok(())
 }
 
@@ -235,20 +339,5 @@ fn rotate(tenant: &str, login: &str, args: &ApiArgs) -> Result<()> {
         return print_json(&answer);
     }
     println!("{}", text(&answer["url"]));
-    Ok(())
-}
-
-/// A JSON value as plain text: strings without quotes, null as nothing.
-pub(crate) fn text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// Prints a value as indented JSON.
-pub(crate) fn print_json(value: &Value) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }

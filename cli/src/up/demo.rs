@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio_postgres::Client;
 
 use crate::api::Api;
-use crate::commands::tenant::text;
+use crate::commands::out::text;
 use crate::up::{say, server};
 
 /// The demo tenants' slugs.

@@ -95,6 +95,19 @@ impl Installation {
             .collect()
     }
 
+    /// Runs the command line with this installation's address and token: exit code, what it printed, what it complained.
+    pub(crate) fn cli(&self, args: &[&str]) -> (i32, String, String) {
+        let env = self.env();
+        let output = Command::new(env!("CARGO_BIN_EXE_palisade"))
+            .args(args)
+            .env("PALISADE_API_URL", &env["PALISADE_API_URL"])
+            .env("PALISADE_ADMIN_TOKEN", &env["PALISADE_ADMIN_TOKEN"])
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
     /// A token for a role, made by the command line.
     pub(crate) fn token(&self, role: &str) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_palisade"));
