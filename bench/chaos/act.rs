@@ -88,7 +88,8 @@ fn bind_execute(name: &str, values: &[&str], rows: i32, out: &mut BytesMut) -> R
         out.extend_from_slice(value.as_bytes());
         Ok(IsNull::No)
     };
-    frontend::bind("", name, [], values.iter(), put, [0], out).map_err(|_| Trouble::Wrong("a Bind cannot be written".into()))?;
+    frontend::bind("", name, [], values.iter(), put, [0], out)
+        .map_err(|_| Trouble::Wrong("a Bind cannot be written".into()))?;
     frontend::execute("", rows, out)?;
     Ok(())
 }
@@ -123,7 +124,12 @@ impl Actor<'_> {
     }
 
     /// Sends, reads, and lets no error through but those that `expected` names.
-    async fn exchange(&mut self, bytes: &[u8], readies: usize, expected: &[&str]) -> Result<Vec<Frame>, Trouble> {
+    async fn exchange(
+        &mut self,
+        bytes: &[u8],
+        readies: usize,
+        expected: &[&str],
+    ) -> Result<Vec<Frame>, Trouble> {
         let frames = self.wire.exchange(bytes, readies, self.rng).await?;
         for frame in frames.iter().filter(|f| f.tag == b'E') {
             let code = frame.field(b'C');
@@ -131,7 +137,8 @@ impl Actor<'_> {
                 continue;
             }
             // What a killed server, a limit or a late cancel of one's own may answer: the client starts anew.
-            let forgiven = matches!(code.as_str(), "57P01" | "57P02" | "57P03" | "08006" | "08003" | "53300") || code == "57014" && self.wire.cancelled;
+            let forgiven = matches!(code.as_str(), "57P01" | "57P02" | "57P03" | "08006" | "08003" | "53300")
+                || code == "57014" && self.wire.cancelled;
             if forgiven {
                 return Err(Trouble::Lost(code));
             }
@@ -156,7 +163,9 @@ impl Actor<'_> {
 
     async fn simple(&mut self) -> Acted {
         let (token, n) = (self.wire.token(), self.rng.random_range(1..5000));
-        let sql = format!("SELECT '{token}', owner, n FROM mark WHERE n = {n}; SELECT n, '{token}' FROM public.mark WHERE n = {n} + 0");
+        let sql = format!(
+            "SELECT '{token}', owner, n FROM mark WHERE n = {n}; SELECT n, '{token}' FROM public.mark WHERE n = {n} + 0"
+        );
         let frames = self.exchange(&simple(&sql)?, 1, &[]).await?;
         let due = [vec![token.clone(), self.tenant.token.clone(), n.to_string()], vec![n.to_string(), token]];
         self.same("a simple query", &rows(&frames), &due, &frames)
@@ -169,7 +178,12 @@ impl Actor<'_> {
             let name = format!("statement {}", self.prepared.len());
             // Few texts for many clients, so that statements are shared.
             let kind = self.rng.random_range(0..12);
-            frontend::parse(&name, &format!("SELECT $1::text, owner, $2::int + {kind} - {kind} FROM mark WHERE n = $2"), [], &mut out)?;
+            frontend::parse(
+                &name,
+                &format!("SELECT $1::text, owner, $2::int + {kind} - {kind} FROM mark WHERE n = $2"),
+                [],
+                &mut out,
+            )?;
             self.prepared.push(name.clone());
             due.push('1');
             name
@@ -223,7 +237,11 @@ impl Actor<'_> {
         if self.rng.random_bool(0.5) {
             self.wire.send(&out, self.rng).await?;
             while frames.last().is_none_or(|f: &Frame| f.tag != b'E') {
-                frames.push(tokio::time::timeout(crate::wire::ANSWER, self.wire.frame()).await.map_err(|_| Trouble::Wrong("no error where one is due".into()))??);
+                frames.push(
+                    tokio::time::timeout(crate::wire::ANSWER, self.wire.frame())
+                        .await
+                        .map_err(|_| Trouble::Wrong("no error where one is due".into()))??,
+                );
                 if frames.last().is_some_and(|f| f.tag == b'Z') {
                     return wrong(format!("a pipeline with an error: answers {}", tags(&frames)));
                 }
@@ -237,7 +255,12 @@ impl Actor<'_> {
         }
         frames.extend(self.exchange(&out, 3, &["22012"]).await?);
         self.shape("a pipeline with an error", &frames, "12DC12EZ3Z12DCZ")?;
-        self.same("a pipeline with an error", &rows(&frames), &[vec![before], vec![after, self.tenant.token.clone()]], &frames)
+        self.same(
+            "a pipeline with an error",
+            &rows(&frames),
+            &[vec![before], vec![after, self.tenant.token.clone()]],
+            &frames,
+        )
     }
 
     async fn commit(&mut self) -> Acted {
@@ -247,7 +270,8 @@ impl Actor<'_> {
         } else {
             let begun = self.exchange(&simple("BEGIN")?, 1, &[]).await?;
             self.shape("BEGIN", &begun, "CZ")?;
-            let insert = format!("INSERT INTO ledger (kept, note) VALUES (true, '{token}') RETURNING owner, note");
+            let insert =
+                format!("INSERT INTO ledger (kept, note) VALUES (true, '{token}') RETURNING owner, note");
             let frames = self.exchange(&simple(&insert)?, 1, &[]).await?;
             self.same("INSERT", &rows(&frames), &[vec![self.tenant.token.clone(), token]], &frames)?;
             "COMMIT".to_owned()
@@ -264,7 +288,9 @@ impl Actor<'_> {
 
     async fn rollback(&mut self) -> Acted {
         let token = self.wire.token();
-        let begin = format!("BEGIN; INSERT INTO ledger (kept, note) VALUES (false, '{token}'); SELECT note FROM ledger WHERE note = '{token}'");
+        let begin = format!(
+            "BEGIN; INSERT INTO ledger (kept, note) VALUES (false, '{token}'); SELECT note FROM ledger WHERE note = '{token}'"
+        );
         let frames = self.exchange(&simple(&begin)?, 1, &[]).await?;
         self.same("a transaction", &rows(&frames), &[vec![token]], &frames)?;
         let frames = self.exchange(&simple("ROLLBACK")?, 1, &[]).await?;
@@ -318,7 +344,9 @@ impl Actor<'_> {
         self.wire.send(&sql, self.rng).await?;
         tokio::time::sleep(Duration::from_millis(wait)).await;
         for _ in 0..self.rng.random_range(1..4) {
-            cancel(&self.tenant.address.host, self.wire.key).await.map_err(|_| Trouble::Lost("a cancel was not taken".into()))?;
+            cancel(&self.tenant.address.host, self.wire.key)
+                .await
+                .map_err(|_| Trouble::Lost("a cancel was not taken".into()))?;
         }
         let frames = self.exchange(&[], 1, &["57014"]).await?;
         let finished = rows(&frames) == [vec![token, String::new()]];
@@ -330,18 +358,33 @@ impl Actor<'_> {
 
     async fn many_rows(&mut self) -> Acted {
         let token = self.wire.token();
-        let frames = self.exchange(&simple(&format!("SELECT n, owner, '{token}', filler FROM mark ORDER BY n"))?, 1, &[]).await?;
+        let frames = self
+            .exchange(&simple(&format!("SELECT n, owner, '{token}', filler FROM mark ORDER BY n"))?, 1, &[])
+            .await?;
         let found = rows(&frames);
-        let good = found.len() == 5000 && found.iter().zip(1..).all(|(row, n): (_, u32)| row[0] == n.to_string() && row[2] == token);
+        let good = found.len() == 5000
+            && found.iter().zip(1..).all(|(row, n): (_, u32)| row[0] == n.to_string() && row[2] == token);
         if good { Ok(true) } else { wrong(format!("{} rows of 5000, or other ones", found.len())) }
     }
 
     async fn copy_out(&mut self) -> Acted {
         let token = self.wire.token();
-        let frames = self.exchange(&simple(&format!("COPY (SELECT owner, '{token}', n FROM public.mark WHERE n <= 200 ORDER BY n) TO STDOUT"))?, 1, &[]).await?;
+        let frames = self
+            .exchange(
+                &simple(&format!(
+                    "COPY (SELECT owner, '{token}', n FROM public.mark WHERE n <= 200 ORDER BY n) TO STDOUT"
+                ))?,
+                1,
+                &[],
+            )
+            .await?;
         let text: Vec<u8> = frames.iter().filter(|f| f.tag == b'd').flat_map(|f| f.body.to_vec()).collect();
         let due: String = (1..=200).map(|n| format!("{}\t{token}\t{n}\n", self.tenant.token)).collect();
-        if text == due.as_bytes() { Ok(true) } else { wrong(format!("COPY gave {} bytes where {} are due", text.len(), due.len())) }
+        if text == due.as_bytes() {
+            Ok(true)
+        } else {
+            wrong(format!("COPY gave {} bytes where {} are due", text.len(), due.len()))
+        }
     }
 
     async fn copy_in(&mut self) -> Acted {
@@ -363,7 +406,8 @@ impl Actor<'_> {
 
     /// Every tenant uses the same channel; what arrives goes past the oracle like everything else.
     async fn notify(&mut self) -> Acted {
-        let text = format!("LISTEN news; NOTIFY news, '{}'; SELECT 1; UNLISTEN *; DISCARD ALL", self.tenant.token);
+        let text =
+            format!("LISTEN news; NOTIFY news, '{}'; SELECT 1; UNLISTEN *; DISCARD ALL", self.tenant.token);
         for sql in text.split("; ") {
             self.exchange(&simple(sql)?, 1, &[]).await?;
         }
@@ -399,16 +443,22 @@ impl Actor<'_> {
 
     async fn vanish_mid_result(&mut self) -> Acted {
         let token = self.wire.token();
-        self.wire.send(&simple(&format!("SELECT '{token}', filler FROM mark, generate_series(1, 20)"))?, self.rng).await?;
+        self.wire
+            .send(&simple(&format!("SELECT '{token}', filler FROM mark, generate_series(1, 20)"))?, self.rng)
+            .await?;
         for _ in 0..self.rng.random_range(0..50) {
-            tokio::time::timeout(crate::wire::ANSWER, self.wire.frame()).await.map_err(|_| Trouble::Wrong("no rows".into()))??;
+            tokio::time::timeout(crate::wire::ANSWER, self.wire.frame())
+                .await
+                .map_err(|_| Trouble::Wrong("no rows".into()))??;
         }
         Ok(false)
     }
 
     async fn vanish_in_transaction(&mut self) -> Acted {
         let token = self.wire.token();
-        let sql = format!("BEGIN; INSERT INTO ledger (kept, note) VALUES (false, '{token}'); SET LOCAL application_name = '{token}'");
+        let sql = format!(
+            "BEGIN; INSERT INTO ledger (kept, note) VALUES (false, '{token}'); SET LOCAL application_name = '{token}'"
+        );
         self.exchange(&simple(&sql)?, 1, &[]).await?;
         Ok(false)
     }

@@ -21,7 +21,9 @@ pub(crate) async fn live(world: Arc<World>, number: usize, seed: u64, until: Ins
     while Instant::now() < until {
         if let Err(trouble) = connection(&world, number, &mut rng, until).await {
             match trouble {
-                Trouble::Lost(why) if world.calm => world.tally.found(format!("client {number} lost its connection: {why}")),
+                Trouble::Lost(why) if world.calm => {
+                    world.tally.found(format!("client {number} lost its connection: {why}"))
+                }
                 Trouble::Lost(why) => world.tally.lost(why),
                 Trouble::Wrong(what) => world.tally.found(format!("client {number}: {what}")),
             }
@@ -35,7 +37,9 @@ async fn connection(world: &World, number: usize, rng: &mut StdRng, until: Insta
     let tenant = &world.tenants[number % world.tenants.len()];
     let oracle = world.oracle(tenant);
     let wire = match Wire::open(&tenant.address, oracle).await {
-        Err(Trouble::Lost(_)) if tenant.suspended.load(Ordering::SeqCst) => return Err(Trouble::Lost("login while suspended".into())),
+        Err(Trouble::Lost(_)) if tenant.suspended.load(Ordering::SeqCst) => {
+            return Err(Trouble::Lost("login while suspended".into()));
+        }
         Err(Trouble::Lost(code)) => return Err(Trouble::Lost(format!("login {code}"))),
         other => other?,
     };
@@ -62,5 +66,6 @@ async fn connection(world: &World, number: usize, rng: &mut StdRng, until: Insta
 
 fn choose(rng: &mut StdRng) -> (Act, &'static str) {
     // The table is not empty and its weights are not all 0.
-    ACTS.choose_weighted(rng, |(_, _, weight)| *weight).map_or((Act::Simple, "simple query"), |(act, name, _)| (*act, *name))
+    ACTS.choose_weighted(rng, |(_, _, weight)| *weight)
+        .map_or((Act::Simple, "simple query"), |(act, name, _)| (*act, *name))
 }

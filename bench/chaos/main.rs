@@ -60,11 +60,16 @@ fn say(text: &str) {
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let seed = arguments.seed.unwrap_or_else(rand::random);
-    say(&format!("seed {seed}: {} tenants, {} clients, {} s", arguments.tenants, arguments.clients, arguments.duration));
+    say(&format!(
+        "seed {seed}: {} tenants, {} clients, {} s",
+        arguments.tenants, arguments.clients, arguments.duration
+    ));
     let env = tenants::read_env(&arguments.env)?;
     let world = Arc::new(tenants::World::make(&env, arguments.tenants, arguments.calm).await?);
     let until = Instant::now() + Duration::from_secs(arguments.duration);
-    let clients: Vec<_> = (0..arguments.clients).map(|n| tokio::spawn(crowd::live(Arc::clone(&world), n, seed, until))).collect();
+    let clients: Vec<_> = (0..arguments.clients)
+        .map(|n| tokio::spawn(crowd::live(Arc::clone(&world), n, seed, until)))
+        .collect();
     let faults = tokio::spawn(faults::run(Arc::clone(&world), seed, until));
     while Instant::now() < until {
         tokio::time::sleep(PROGRESS.min(until.saturating_duration_since(Instant::now()))).await;

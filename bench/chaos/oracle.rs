@@ -27,7 +27,9 @@ impl Oracle {
             let foreign = match rest {
                 [b't', b'e', b'n', b'#', b'0'..=b'9', ..] => !rest.starts_with(self.tenant.as_bytes()),
                 [b'c', b'l', b'i', b'#', b'0'..=b'9', ..] => !rest.starts_with(self.connection.as_bytes()),
-                [b't', b'_', b'a'..=b'z' | b'2'..=b'7', ..] => is_physical(rest) && !rest.starts_with(self.schema.as_bytes()),
+                [b't', b'_', b'a'..=b'z' | b'2'..=b'7', ..] => {
+                    is_physical(rest) && !rest.starts_with(self.schema.as_bytes())
+                }
                 _ => false,
             };
             if foreign {
@@ -40,7 +42,9 @@ impl Oracle {
 
 fn is_physical(bytes: &[u8]) -> bool {
     let base32 = |b: &u8| matches!(b, b'a'..=b'z' | b'2'..=b'7');
-    bytes.len() >= PHYSICAL && bytes[2..PHYSICAL].iter().all(base32) && !bytes.get(PHYSICAL).is_some_and(base32)
+    bytes.len() >= PHYSICAL
+        && bytes[2..PHYSICAL].iter().all(base32)
+        && !bytes.get(PHYSICAL).is_some_and(base32)
 }
 
 #[cfg(test)]
@@ -49,7 +53,11 @@ mod tests {
 
     #[test]
     fn only_own_tokens_pass() {
-        let oracle = Oracle { tenant: "ten#7#".into(), connection: "cli#12.".into(), schema: "t_abcdefghijklmnopqrst".into() };
+        let oracle = Oracle {
+            tenant: "ten#7#".into(),
+            connection: "cli#12.".into(),
+            schema: "t_abcdefghijklmnopqrst".into(),
+        };
         for (answer, foreign) in [
             ("a row of ten#7# for cli#12.5#", false),
             ("ten#7", true),

@@ -23,8 +23,13 @@ pub(crate) async fn check(world: &World, env: &HashMap<String, String>) {
             Err(e) => world.tally.check(&format!("rows of {}", tenant.slug), false, format!("{e:#}")),
         }
     }
-    world.tally.check("tenants served whose rows balance", good == world.tenants.len(), format!("{good} of {}", world.tenants.len()));
-    for (name, sql) in [("transactions left open", OPEN_TRANSACTIONS), ("advisory locks left", SESSION_LOCKS)] {
+    world.tally.check(
+        "tenants served whose rows balance",
+        good == world.tenants.len(),
+        format!("{good} of {}", world.tenants.len()),
+    );
+    for (name, sql) in [("transactions left open", OPEN_TRANSACTIONS), ("advisory locks left", SESSION_LOCKS)]
+    {
         let left = rests(|| async { query(&world.admin, sql).await.unwrap_or_else(|e| e.to_string()) }).await;
         world.tally.check(name, left == "0", left);
     }
@@ -39,7 +44,11 @@ async fn balance(tenant: &Tenant) -> anyhow::Result<()> {
     let count = |sql: String| async move { anyhow::Ok(tenant.sql(&sql).await?.parse::<u64>()?) };
     let kept = count("SELECT count(*) FROM ledger WHERE kept".into()).await?;
     let never = count("SELECT count(*) FROM ledger WHERE NOT kept".into()).await?;
-    let foreign = count(format!("SELECT count(*) FROM ledger WHERE owner <> '{0}' OR note !~ '^cli#[0-9]+[.][0-9]+#$'", tenant.token)).await?;
+    let foreign = count(format!(
+        "SELECT count(*) FROM ledger WHERE owner <> '{0}' OR note !~ '^cli#[0-9]+[.][0-9]+#$'",
+        tenant.token
+    ))
+    .await?;
     let least = tenant.committed.load(Ordering::SeqCst);
     let most = least + tenant.unknown.load(Ordering::SeqCst);
     anyhow::ensure!((least..=most).contains(&kept), "{kept} rows where {least} to {most} are due");
@@ -62,7 +71,12 @@ async fn rests<F: Future<Output = String>>(ask: impl Fn() -> F) -> String {
 
 /// The proxy's own counts: nobody is connected, nobody waits, no server works.
 async fn metrics(world: &World, url: &str) {
-    for gauge in ["palisade_clients{state=\"active\"}", "palisade_clients{state=\"idle\"}", "palisade_clients{state=\"waiting\"}", "palisade_servers{state=\"active\"}"] {
+    for gauge in [
+        "palisade_clients{state=\"active\"}",
+        "palisade_clients{state=\"idle\"}",
+        "palisade_clients{state=\"waiting\"}",
+        "palisade_servers{state=\"active\"}",
+    ] {
         let left = rests(|| async { value(url, gauge).await.unwrap_or_else(|e| e.to_string()) }).await;
         world.tally.check(gauge, left == "0", left);
     }
@@ -70,15 +84,22 @@ async fn metrics(world: &World, url: &str) {
 
 async fn value(url: &str, gauge: &'static str) -> anyhow::Result<String> {
     let url = url.to_owned();
-    let text = tokio::task::spawn_blocking(move || ureq::get(&url).call()?.body_mut().read_to_string()).await??;
-    Ok(text.lines().find_map(|line| line.strip_prefix(gauge)?.strip_prefix(' ')).unwrap_or("(no such metric)").to_owned())
+    let text =
+        tokio::task::spawn_blocking(move || ureq::get(&url).call()?.body_mut().read_to_string()).await??;
+    Ok(text
+        .lines()
+        .find_map(|line| line.strip_prefix(gauge)?.strip_prefix(' '))
+        .unwrap_or("(no such metric)")
+        .to_owned())
 }
 
 /// Removes the tenants; a tenant that stays is named.
 pub(crate) fn remove(world: &World) {
     for tenant in &world.tenants {
         let path = format!("/tenants/{}/rollback", tenant.slug);
-        let removed = world.api.call("POST", &path, &json!({ "dry_run": true })).and_then(|plan| world.api.call("POST", &path, &json!({ "confirm": plan["confirm"], "reason": "chaos" })));
+        let removed = world.api.call("POST", &path, &json!({ "dry_run": true })).and_then(|plan| {
+            world.api.call("POST", &path, &json!({ "confirm": plan["confirm"], "reason": "chaos" }))
+        });
         if let Err(e) = removed {
             world.tally.check(&format!("removal of {}", tenant.slug), false, format!("{e:#}"));
         }

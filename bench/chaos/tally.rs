@@ -72,18 +72,29 @@ impl Tally {
     pub(crate) fn progress(&self) -> String {
         self.with(|c| {
             let (done, lost): (u64, u64) = (c.done.values().sum(), c.lost.values().sum());
-            format!("  {:>5.0} s  {done} exchanges right, {lost} connections lost, {} wrong", self.started.elapsed().as_secs_f64(), c.wrong.len())
+            format!(
+                "  {:>5.0} s  {done} exchanges right, {lost} connections lost, {} wrong",
+                self.started.elapsed().as_secs_f64(),
+                c.wrong.len()
+            )
         })
     }
 
     pub(crate) fn summary(&self) -> String {
-        let joined = |map: Vec<(String, u64)>| map.into_iter().map(|(k, v)| format!("{k} {v}")).collect::<Vec<_>>().join(", ");
+        let joined = |map: Vec<(String, u64)>| {
+            map.into_iter().map(|(k, v)| format!("{k} {v}")).collect::<Vec<_>>().join(", ")
+        };
         self.with(|c| {
             let faults = joined(c.faults.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect());
             let lost = joined(c.lost.clone().into_iter().collect());
-            let mut lines = vec![format!("\nfaults: {faults}\nlost: {lost}\n"), format!("  {:<26}{:>10}", "what clients did", "right")];
+            let mut lines = vec![
+                format!("\nfaults: {faults}\nlost: {lost}\n"),
+                format!("  {:<26}{:>10}", "what clients did", "right"),
+            ];
             lines.extend(c.done.iter().map(|(k, v)| format!("  {k:<26}{v:>10}")));
-            lines.extend(c.checks.iter().map(|(name, (good, detail))| format!("  {:<7}{name}: {detail}", if *good { "ok" } else { "WRONG" })));
+            lines.extend(c.checks.iter().map(|(name, (good, detail))| {
+                format!("  {:<7}{name}: {detail}", if *good { "ok" } else { "WRONG" })
+            }));
             lines.push(format!("{} exchanges right, {} wrong", c.done.values().sum::<u64>(), c.wrong.len()));
             lines.join("\n")
         })

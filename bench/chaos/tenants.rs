@@ -57,7 +57,9 @@ impl Api {
             "PUT" => self.agent.put(&url),
             _ => self.agent.post(&url),
         };
-        let request = request.header("Authorization", format!("Bearer {}", self.token)).header("Idempotency-Key", format!("chaos-{}", rand::random::<u64>()));
+        let request = request
+            .header("Authorization", format!("Bearer {}", self.token))
+            .header("Idempotency-Key", format!("chaos-{}", rand::random::<u64>()));
         let mut answer = request.send_json(body).with_context(|| format!("{method} {path}"))?;
         let text = answer.body_mut().read_to_string()?;
         ensure!(answer.status().is_success(), "{method} {path}: {} {text}", answer.status());
@@ -74,35 +76,72 @@ pub(crate) fn read_env(path: &Path) -> anyhow::Result<HashMap<String, String>> {
 
 impl World {
     /// Makes the tenants and their tables.
-    pub(crate) async fn make(env: &HashMap<String, String>, number: usize, calm: bool) -> anyhow::Result<Self> {
-        let variable = |name: &str| env.get(name).cloned().with_context(|| format!("{name} is not in the file"));
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60))).build().new_agent();
-        let api = Api { base: variable("PALISADE_API_URL")?, token: variable("PALISADE_ADMIN_TOKEN")?, agent };
+    pub(crate) async fn make(
+        env: &HashMap<String, String>,
+        number: usize,
+        calm: bool,
+    ) -> anyhow::Result<Self> {
+        let variable =
+            |name: &str| env.get(name).cloned().with_context(|| format!("{name} is not in the file"));
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(60)))
+            .build()
+            .new_agent();
+        let api =
+            Api { base: variable("PALISADE_API_URL")?, token: variable("PALISADE_ADMIN_TOKEN")?, agent };
         for pool in POOLS {
-            api.call("PUT", &format!("/plans/chaos-{pool}"), &json!({ "description": "chaos", "limits": { "max_server_connections": pool } }))?;
+            api.call(
+                "PUT",
+                &format!("/plans/chaos-{pool}"),
+                &json!({ "description": "chaos", "limits": { "max_server_connections": pool } }),
+            )?;
         }
         let run = rand::random::<u32>();
         let mut tenants = Vec::new();
         for n in 0..number {
             tenants.push(Tenant::make(&api, n, run).await?);
         }
-        Ok(Self { tenants, tally: Tally::new(), api, admin: variable("PALISADE_DATABASE_URL")?, calm, connections: AtomicU64::new(1) })
+        Ok(Self {
+            tenants,
+            tally: Tally::new(),
+            api,
+            admin: variable("PALISADE_DATABASE_URL")?,
+            calm,
+            connections: AtomicU64::new(1),
+        })
     }
 
     /// What a new connection of a tenant may see.
     pub(crate) fn oracle(&self, tenant: &Tenant) -> Oracle {
         let id = self.connections.fetch_add(1, Ordering::Relaxed);
-        Oracle { tenant: tenant.token.clone(), connection: format!("cli#{id}."), schema: tenant.schema.clone() }
+        Oracle {
+            tenant: tenant.token.clone(),
+            connection: format!("cli#{id}."),
+            schema: tenant.schema.clone(),
+        }
     }
 }
 
 impl Tenant {
     async fn make(api: &Api, n: usize, run: u32) -> anyhow::Result<Self> {
         let slug = format!("chaos-{run:08x}-{n}");
-        let made = api.call("POST", "/tenants", &json!({ "slug": slug, "plan": format!("chaos-{}", POOLS[n % POOLS.len()]) }))?;
-        let url = made["credentials"].as_array().into_iter().flatten().find(|c| c["login"] == "owner").and_then(|c| c["url"].as_str()).context("no owner's URL")?;
+        let made = api.call(
+            "POST",
+            "/tenants",
+            &json!({ "slug": slug, "plan": format!("chaos-{}", POOLS[n % POOLS.len()]) }),
+        )?;
+        let url = made["credentials"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|c| c["login"] == "owner")
+            .and_then(|c| c["url"].as_str())
+            .context("no owner's URL")?;
         let config: Config = url.parse()?;
-        let (Some(tokio_postgres::config::Host::Tcp(host)), Some(port)) = (config.get_hosts().first(), config.get_ports().first()) else {
+        let (Some(tokio_postgres::config::Host::Tcp(host)), Some(port)) =
+            (config.get_hosts().first(), config.get_ports().first())
+        else {
             anyhow::bail!("the owner's URL names no host");
         };
         let address = Address {

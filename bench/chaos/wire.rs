@@ -51,7 +51,10 @@ pub(crate) struct Frame {
 impl Frame {
     /// A field of an error or notice.
     pub(crate) fn field(&self, field: u8) -> String {
-        self.body.split(|b| *b == 0).find(|part| part.first() == Some(&field)).map_or_else(String::new, |part| String::from_utf8_lossy(&part[1..]).into_owned())
+        self.body
+            .split(|b| *b == 0)
+            .find(|part| part.first() == Some(&field))
+            .map_or_else(String::new, |part| String::from_utf8_lossy(&part[1..]).into_owned())
     }
 
     /// The columns of a DataRow as texts.
@@ -60,7 +63,11 @@ impl Frame {
         let number = if body.len() >= 2 { body.get_u16() } else { 0 };
         let mut found = Vec::new();
         for _ in 0..number {
-            let length = if body.len() >= 4 { usize::try_from(body.get_i32()).unwrap_or(0).min(body.len()) } else { 0 };
+            let length = if body.len() >= 4 {
+                usize::try_from(body.get_i32()).unwrap_or(0).min(body.len())
+            } else {
+                0
+            };
             found.push(String::from_utf8_lossy(&body[..length]).into_owned());
             body.advance(length);
         }
@@ -85,14 +92,20 @@ impl Wire {
     pub(crate) async fn open(address: &Address, oracle: Oracle) -> Result<Self, Trouble> {
         let stream = TcpStream::connect(&address.host).await?;
         stream.set_nodelay(true)?;
-        let mut wire = Self { stream, input: BytesMut::new(), oracle, key: (0, 0), cancelled: false, serial: 0 };
-        timeout(ANSWER, wire.log_in(address)).await.map_err(|_| Trouble::Wrong("no answer to a login".into()))??;
+        let mut wire =
+            Self { stream, input: BytesMut::new(), oracle, key: (0, 0), cancelled: false, serial: 0 };
+        timeout(ANSWER, wire.log_in(address))
+            .await
+            .map_err(|_| Trouble::Wrong("no answer to a login".into()))??;
         Ok(wire)
     }
 
     async fn log_in(&mut self, address: &Address) -> Result<(), Trouble> {
         let mut out = BytesMut::new();
-        frontend::startup_message([("user", address.user.as_str()), ("database", &address.database)], &mut out)?;
+        frontend::startup_message(
+            [("user", address.user.as_str()), ("database", &address.database)],
+            &mut out,
+        )?;
         self.stream.write_all(&out).await?;
         self.expect(b'R').await?;
         let mut scram = ScramSha256::new(address.password.as_bytes(), ChannelBinding::unsupported());
@@ -123,7 +136,11 @@ impl Wire {
         match frame.tag {
             b'E' => Err(Trouble::Lost(frame.field(b'C'))),
             found if found == tag => Ok(frame),
-            found => Err(Trouble::Wrong(format!("{} where {} is due at login", char::from(found), char::from(tag)))),
+            found => Err(Trouble::Wrong(format!(
+                "{} where {} is due at login",
+                char::from(found),
+                char::from(tag)
+            ))),
         }
     }
 
@@ -182,7 +199,9 @@ impl Wire {
         let mut frames = Vec::new();
         let mut left = readies;
         while left > 0 {
-            let frame = timeout(ANSWER, self.frame()).await.map_err(|_| Trouble::Wrong(format!("no answer for {} s, after {}", ANSWER.as_secs(), tags(&frames))))??;
+            let frame = timeout(ANSWER, self.frame()).await.map_err(|_| {
+                Trouble::Wrong(format!("no answer for {} s, after {}", ANSWER.as_secs(), tags(&frames)))
+            })??;
             left -= usize::from(frame.tag == b'Z');
             if frame.tag == b'E' && matches!(frame.field(b'V').as_str(), "FATAL" | "PANIC") {
                 return Err(Trouble::Lost(frame.field(b'C')));
@@ -193,7 +212,12 @@ impl Wire {
     }
 
     /// Sends bytes and reads the answers.
-    pub(crate) async fn exchange(&mut self, bytes: &[u8], readies: usize, rng: &mut StdRng) -> Result<Vec<Frame>, Trouble> {
+    pub(crate) async fn exchange(
+        &mut self,
+        bytes: &[u8],
+        readies: usize,
+        rng: &mut StdRng,
+    ) -> Result<Vec<Frame>, Trouble> {
         self.send(bytes, rng).await?;
         self.until_ready(readies).await
     }

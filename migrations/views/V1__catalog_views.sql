@@ -46,6 +46,21 @@ CREATE OR REPLACE FUNCTION palisade.acl(items aclitem[]) RETURNS text[] LANGUAGE
        FROM pg_catalog.unnest($1) WITH ORDINALITY AS a(i, n)
        WHERE i::pg_catalog.text !~ '^palisade_' ORDER BY n) END $$;
 
+-- Makes a view, or puts another in its place. A view whose columns have changed is dropped first; one that a tenant's own
+-- view stands on stays as it was.
+CREATE OR REPLACE PROCEDURE palisade.make_view(name text, query text) LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE format('CREATE OR REPLACE VIEW %s WITH (security_barrier) AS %s', name, query);
+EXCEPTION WHEN invalid_table_definition THEN
+  BEGIN
+    EXECUTE format('DROP VIEW %s', name);
+    EXECUTE format('CREATE VIEW %s WITH (security_barrier) AS %s', name, query);
+  EXCEPTION WHEN dependent_objects_still_exist THEN
+    RAISE WARNING 'the view % stays as an earlier release made it: other objects depend on it', name;
+  END;
+END $$;
+REVOKE ALL ON PROCEDURE palisade.make_view(text, text) FROM PUBLIC;
+
 -- One view a catalog: its columns as they are, its rows by a condition over `x`.
 DO $views$
 DECLARE
@@ -144,8 +159,8 @@ BEGIN
           (SELECT relname FROM pg_class WHERE relkind = 'v' AND relnamespace = 'pg_catalog'::regnamespace));
     -- A column called tableoid cannot be made in a view; tools that ask for it get PostgreSQL's own error.
     columns := replace(columns, ', x.tableoid', '');
-    EXECUTE format('CREATE OR REPLACE VIEW palisade.%I WITH (security_barrier) AS SELECT %s FROM pg_catalog.%I x WHERE %s',
-      item.name, columns, item.name, item.condition);
+    CALL palisade.make_view(format('palisade.%I', item.name), format('SELECT %s FROM pg_catalog.%I x WHERE %s',
+      columns, item.name, item.condition));
     EXECUTE format('GRANT SELECT ON palisade.%I TO palisade_tenant', item.name);
   END LOOP;
 END $views$;
@@ -176,8 +191,8 @@ BEGIN
           attname) END, ' AND '), 'true')
       INTO columns, condition
       FROM pg_attribute WHERE attrelid = view.oid AND attnum > 0 AND NOT attisdropped;
-    EXECUTE format('CREATE OR REPLACE VIEW palisade_info.%I WITH (security_barrier) AS SELECT %s FROM information_schema.%I x WHERE %s',
-      view.relname, columns, view.relname, condition);
+    CALL palisade.make_view(format('palisade_info.%I', view.relname), format('SELECT %s FROM information_schema.%I x WHERE %s',
+      columns, view.relname, condition));
     EXECUTE format('GRANT SELECT ON palisade_info.%I TO palisade_tenant', view.relname);
   END LOOP;
 END $info$;

@@ -157,6 +157,8 @@ impl Session {
             if let Err(end) = Box::pin(self.linked(killed.as_mut())).await {
                 return end;
             }
+            // A client that always has more to say lets others have their turn.
+            tokio::task::consume_budget().await;
         }
     }
 
@@ -189,7 +191,8 @@ impl Session {
                     drop(self.input.split_to(frame::HEADER_BYTES));
                     self.rest = upstream::Rest::Drop(header.body);
                 }
-                _ => return Ok(true),
+                // A server connection is taken only when there is something to send.
+                _ => return self.enough(header, &self.input),
             }
         }
     }

@@ -124,9 +124,10 @@ impl Flow {
         self.ops.len()
     }
 
-    /// Whether the server will skip a message of the extended protocol that is sent now.
+    /// Whether the server will skip a message that is sent now. A Sync that was sent already ends the skipping, though
+    /// its ReadyForQuery is still to come.
     pub(crate) fn skips(&self) -> bool {
-        self.skipping
+        self.skipping && self.ops.is_empty()
     }
 
     /// Notes a message that is sent now.
@@ -381,6 +382,18 @@ mod tests {
     }
 
     #[test]
+    fn skipping_ends_with_the_sync_that_was_sent() {
+        let mut flow = Flow::default();
+        flow.push(Op::Bind(None));
+        flow.error();
+        assert!(flow.skips());
+        flow.sync();
+        assert!(!flow.skips(), "the next pipeline may come before the server is ready");
+        flow.push(parse(false));
+        assert_eq!(seen(&mut flow, b"ZI1").unwrap(), "Z1");
+    }
+
+    #[test]
     fn copy_swallows_syncs() {
         let mut flow = Flow::default();
         flow.push(Op::Execute(None));
@@ -401,7 +414,7 @@ mod tests {
             flow.push(op);
         }
         assert_eq!(flow.error().undone.len(), 2);
-        assert!(flow.skips());
+        assert!(!flow.skips(), "what stands behind the Sync is not skipped");
         assert_eq!(seen(&mut flow, b"ZI1").unwrap(), "Z1");
     }
 }

@@ -87,27 +87,30 @@ impl Session {
             if link.flow.len() > PIPELINE {
                 return Err(End::Fatal("54000", format!("more than {PIPELINE} messages in one pipeline")));
             }
-            let needed = match self.held_bytes(header) {
-                Some(needed) => needed,
-                None => {
-                    self.too_long(link, header);
-                    input.advance(HEADER_BYTES);
-                    self.rest = Rest::Drop(header.body);
-                    continue;
-                }
-            };
-            // A Bind is held as far as its names go.
-            if header.tag == b'B' && input.len() < HEADER_BYTES + header.body {
-                match self.bind_names(&input[HEADER_BYTES..])? {
-                    Some(_) => {}
-                    None => return Ok(()),
-                }
-            } else if input.len() < HEADER_BYTES + needed {
+            if !self.enough(header, input)? {
                 return Ok(());
+            }
+            if self.held_bytes(header).is_none() {
+                self.too_long(link, header);
+                input.advance(HEADER_BYTES);
+                self.rest = Rest::Drop(header.body);
+                continue;
             }
             self.message(link, header, input)?;
         }
         Ok(())
+    }
+
+    /// Whether so much of a message is there that something can be done with it.
+    pub(super) fn enough(&self, header: Header, input: &[u8]) -> Result<bool, End> {
+        match self.held_bytes(header) {
+            None => Ok(true),
+            // A Bind is held as far as its names go.
+            Some(_) if header.tag == b'B' && input.len() < HEADER_BYTES + header.body => {
+                Ok(self.bind_names(&input[HEADER_BYTES..])?.is_some())
+            }
+            Some(needed) => Ok(input.len() >= HEADER_BYTES + needed),
+        }
     }
 
     /// How much of a message's body is held before it is looked at; `None` where that is too much.
