@@ -95,7 +95,7 @@ run_tests() {
   done
   mkdir -p "$DATA/log"
   build
-  [ "$quick" = 1 ] || [ "$(uname -s)" = Darwin ] || apt_install python3 python3-venv postgresql-contrib chromium
+  [ "$quick" = 1 ] || [ "$(uname -s)" = Darwin ] || apt_install python3 python3-venv postgresql-contrib chromium openssl
   [ "$ci" = 0 ] || { suite "formatting" cargo fmt --all --check; suite "lints" cargo clippy --locked --workspace --all-targets -- -D warnings; }
   suite "rust tests" cargo test --locked --workspace
   if [ "$quick" = 0 ]; then

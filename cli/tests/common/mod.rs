@@ -86,6 +86,11 @@ impl Installation {
         child.wait().unwrap();
     }
 
+    /// The data folder.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
     /// The variables of dev.env.
     pub(crate) fn env(&self) -> BTreeMap<String, String> {
         let text = std::fs::read_to_string(self.folder.join("dev.env")).unwrap();
