@@ -32,6 +32,8 @@ pub struct ControlPlaneConfig {
     pub statement_timeout_ms: u32,
     /// Most connections of each of a tenant's login roles, as PostgreSQL counts them. Default 100.
     pub role_connection_limit: u32,
+    /// How many tenants of the configured template are kept built and verified, to be taken at once. Default 0.
+    pub warm_pool_size: u32,
     /// How long a deleted tenant's data stays, in hours. Default 720 (30 days).
     pub retention_hours: u32,
     /// Longest wait of a template step for the tenant's locks, in milliseconds. Default 2000.
@@ -80,6 +82,7 @@ impl Default for ControlPlaneConfig {
             pool_size: 8,
             statement_timeout_ms: 30_000,
             role_connection_limit: 100,
+            warm_pool_size: 0,
             retention_hours: 720,
             migration_lock_timeout_ms: 2_000,
             migration_statement_timeout_ms: 300_000,
@@ -134,6 +137,7 @@ impl ControlPlaneConfig {
             }),
             "verify_through must be host:port of a proxy",
         );
+        check(self.warm_pool_size <= 1_000, "warm_pool_size must be at most 1000");
         check(self.retention_hours <= 87_600, "retention_hours must be at most 87600 (10 years)");
         check(
             (1..=60_000).contains(&self.migration_lock_timeout_ms),

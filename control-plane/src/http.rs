@@ -77,6 +77,7 @@ pub(crate) fn api() -> (Router<Arc<Shared>>, String) {
         .routes(routes!(drift::fleet))
         .routes(routes!(drift::tenant))
         .routes(routes!(templates::list, templates::register))
+        .routes(routes!(misc::warm_pool))
         .routes(routes!(plans::list))
         .routes(routes!(plans::put))
         .routes(routes!(audit::list))

@@ -5,6 +5,7 @@
 //! - `template`, `register`, `templates`: migrations, judged and tried in a scratch schema before they may be used.
 //! - `foundation`, `provision`, `verify`, `removal`: a tenant in one transaction, its verification by fingerprint and
 //!   by both walls, and the removal of what failed.
+//! - `warm`: tenants that are built and verified before anybody wants them.
 //! - `lifecycle`, `deletion`, `purge`: suspend, resume, rotate, step back, delete, give back, drop for good.
 //! - `moves`: one tenant from one template version to the next, in the tenant's own session.
 //! - `reconcile`: finishes or removes what a crash left.
@@ -45,13 +46,14 @@ mod template;
 mod templates;
 mod tenants;
 mod verify;
+mod warm;
 
 use std::sync::Arc;
 
 use palisade_catalog::secrets::MasterKey;
 use palisade_policies::{Judge, Limits};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use config::ControlPlaneConfig;
 use register::RegisterError;
@@ -89,6 +91,8 @@ pub(crate) struct Shared {
     pub(crate) tokens: http::auth::Verifier,
     /// Counts what happened to operations: watchers wake on it.
     pub(crate) happened: watch::Sender<u64>,
+    /// A warm tenant was taken: the pool wants another.
+    pub(crate) taken: Notify,
     /// The shutdown: watchers end on it.
     pub(crate) stopping: watch::Sender<bool>,
     /// Places for watchers.
@@ -126,6 +130,7 @@ impl ControlPlane {
             limits,
             tokens,
             happened: watch::Sender::new(0),
+            taken: Notify::new(),
             stopping: watch::Sender::new(false),
             watchers: Arc::new(Semaphore::new(WATCHERS)),
         });
@@ -144,6 +149,7 @@ impl ControlPlane {
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) -> std::io::Result<()> {
         let events = tokio::spawn(events::follow(self.shared.clone()));
         let rollout = tokio::spawn(rollout::forever(self.shared.clone()));
+        let warm = tokio::spawn(warm::forever(self.shared.clone()));
         let stopping = self.shared.stopping.clone();
         let keys = tokio::spawn(http::auth::follow_keys(self.shared.clone()));
         let reconciler = tokio::spawn(reconcile::forever(self.shared.clone(), shutdown.clone()));
@@ -160,6 +166,7 @@ impl ControlPlane {
         keys.abort();
         events.abort();
         rollout.abort();
+        warm.abort();
         served
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use deadpool_postgres::Transaction;
 use palisade_catalog::audit::{Class, Event, Plane};
 use palisade_catalog::ids::{LoginName, RoleKind, Slug, TenantId};
 use palisade_catalog::names;
@@ -15,7 +16,7 @@ use crate::foundation::{self, KINDS};
 use crate::http::problem::Problem;
 use crate::store::verifier;
 use crate::templates::Compiled;
-use crate::{Shared, audit, operations, removal, verify};
+use crate::{Shared, audit, operations, removal, verify, warm};
 
 /// A wish for a tenant, checked.
 pub(crate) struct NewTenant {
@@ -39,12 +40,19 @@ pub(crate) struct Credential {
     pub(crate) url: String,
 }
 
-/// Makes a tenant: reserves its slug, provisions it in one transaction, verifies it, opens it. What fails is removed.
-pub(crate) async fn create(shared: &Arc<Shared>, tenant: &NewTenant) -> Result<Vec<Credential>, Problem> {
-    reserve(shared, tenant).await?;
+/// Makes a tenant: one of the warm pool where there is one, else a new one in one transaction; verifies and opens it.
+/// What fails is removed.
+pub(crate) async fn create(
+    shared: &Arc<Shared>,
+    tenant: &mut NewTenant,
+) -> Result<(TenantId, Vec<Credential>), Problem> {
     let credentials = credentials(shared, tenant);
-    match build(shared, tenant, &credentials).await {
-        Ok(()) => Ok(credentials),
+    let warm = claim(shared, tenant, &credentials).await?;
+    if !warm {
+        reserve(shared, tenant).await?;
+    }
+    match build(shared, tenant, &credentials, warm).await {
+        Ok(()) => Ok((tenant.id.clone(), credentials)),
         Err(problem) => {
             removal::remove(shared, &tenant.id, tenant.operation, &tenant.actor, &problem.detail).await?;
             Err(problem)
@@ -52,25 +60,55 @@ pub(crate) async fn create(shared: &Arc<Shared>, tenant: &NewTenant) -> Result<V
     }
 }
 
-/// Provisions, verifies and opens a reserved tenant.
-async fn build(shared: &Shared, tenant: &NewTenant, credentials: &[Credential]) -> Result<(), Problem> {
+/// Provisions, verifies and opens a reserved tenant. One of the warm pool was made and verified before.
+async fn build(
+    shared: &Shared,
+    tenant: &NewTenant,
+    credentials: &[Credential],
+    warm: bool,
+) -> Result<(), Problem> {
     let failed = |reason: String| Problem::internal(format!("verification failed: {reason}"));
-    provision(shared, tenant, credentials).await?;
-    verify::catalog(shared, &tenant.id, &tenant.template).await.map_err(failed)?;
-    verify::second_wall(shared, &tenant.id).await.map_err(failed)?;
+    if !warm {
+        provision(shared, tenant, credentials).await?;
+        verify::catalog(shared, &tenant.id, &tenant.template).await.map_err(failed)?;
+        verify::second_wall(shared, &tenant.id).await.map_err(failed)?;
+    }
     let skipped = verify::first_wall(shared, &tenant.id, &tenant.slug, credentials).await.map_err(failed)?;
     activate(shared, &tenant.id, tenant.operation, &tenant.actor, skipped).await
+}
+
+/// Takes a tenant of the warm pool: its id, slug, logins and operation in one transaction. `false`: there is none.
+async fn claim(shared: &Shared, t: &mut NewTenant, credentials: &[Credential]) -> Result<bool, Problem> {
+    let verifiers = verifiers(credentials);
+    let mut client = shared.pool.get().await?;
+    let tx = client.transaction().await?;
+    let Some(id) = warm::take(&tx, &t.template).await? else { return Ok(false) };
+    t.id = id;
+    insert_tenant(&tx, t, "verifying").await?;
+    let from_pool = "taken from the warm pool";
+    operations::step(&tx, t.operation, 2, "provision", "done", from_pool).await?;
+    insert_logins(&tx, t, credentials, &verifiers).await?;
+    tx.commit().await?;
+    shared.taken.notify_one();
+    Ok(true)
 }
 
 /// The durable intent: a row that reserves the slug, and the operation.
 async fn reserve(shared: &Shared, t: &NewTenant) -> Result<(), Problem> {
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;
+    insert_tenant(&tx, t, "pending").await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The tenant's row, its operation and the first step.
+async fn insert_tenant(tx: &Transaction<'_>, t: &NewTenant, state: &str) -> Result<(), Problem> {
     let inserted = tx
         .execute(
             "INSERT INTO palisade_control.tenants
                (id, slug, display_name, schema_name, template, template_version, plan, desired_state, observed_state)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', 'pending') ON CONFLICT DO NOTHING",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8) ON CONFLICT DO NOTHING",
             &[
                 &t.id.as_str(),
                 &t.slug.as_str(),
@@ -79,6 +117,7 @@ async fn reserve(shared: &Shared, t: &NewTenant) -> Result<(), Problem> {
                 &t.template.name,
                 &t.template.version,
                 &t.plan,
+                &state,
             ],
         )
         .await
@@ -92,9 +131,8 @@ async fn reserve(shared: &Shared, t: &NewTenant) -> Result<(), Problem> {
     if inserted == 0 {
         return Err(Problem::conflict(format!("the slug \"{}\" is taken; choose another", t.slug)));
     }
-    operations::begin(&tx, t.operation, t.id.as_str(), "create", &t.actor).await?;
-    operations::step(&tx, t.operation, 1, "reserve", "done", "the slug is reserved").await?;
-    tx.commit().await?;
+    operations::begin(tx, t.operation, t.id.as_str(), "create", &t.actor).await?;
+    operations::step(tx, t.operation, 1, "reserve", "done", "the slug is reserved").await?;
     Ok(())
 }
 
@@ -116,6 +154,7 @@ pub(crate) fn url(shared: &Shared, login: &str, secret: &str, slug: &str) -> Str
 
 /// Roles, schema, template, grants, logins and the operation's step in one transaction.
 async fn provision(shared: &Shared, t: &NewTenant, credentials: &[Credential]) -> Result<(), Problem> {
+    let verifiers = verifiers(credentials);
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;
     operations::step(&tx, t.operation, 2, "provision", "running", "roles, schema, objects and grants")
@@ -123,22 +162,7 @@ async fn provision(shared: &Shared, t: &NewTenant, credentials: &[Credential]) -
     tx.batch_execute(&foundation::whole(shared, &t.id, &t.template.script))
         .await
         .map_err(|e| Problem::internal(describe(&e)))?;
-    for credential in credentials {
-        let login = LoginName::parse(&credential.login).map_err(|e| Problem::internal(e.to_string()))?;
-        let kind = RoleKind::parse(&credential.kind).map_err(|e| Problem::internal(e.to_string()))?;
-        tx.execute(
-            "INSERT INTO palisade_control.logins (tenant_id, name, kind, verifier, server_role)
-             VALUES ($1, $2, $3, $4, $5)",
-            &[
-                &t.id.as_str(),
-                &login.as_str(),
-                &kind.as_str(),
-                &verifier(&credential.secret),
-                &names::login_role(&t.id, &kind),
-            ],
-        )
-        .await?;
-    }
+    insert_logins(&tx, t, credentials, &verifiers).await?;
     let moved = tx
         .execute(
             "UPDATE palisade_control.tenants SET observed_state = 'verifying'
@@ -151,6 +175,31 @@ async fn provision(shared: &Shared, t: &NewTenant, credentials: &[Credential]) -
     }
     operations::step(&tx, t.operation, 2, "provision", "done", "roles, schema, objects and grants").await?;
     tx.commit().await?;
+    Ok(())
+}
+
+/// The secrets' verifiers. Each costs thousands of hashes, so they are made before a transaction holds anything.
+fn verifiers(credentials: &[Credential]) -> Vec<String> {
+    credentials.iter().map(|credential| verifier(&credential.secret)).collect()
+}
+
+async fn insert_logins(
+    tx: &Transaction<'_>,
+    t: &NewTenant,
+    credentials: &[Credential],
+    verifiers: &[String],
+) -> Result<(), Problem> {
+    for (credential, verifier) in credentials.iter().zip(verifiers) {
+        let login = LoginName::parse(&credential.login).map_err(|e| Problem::internal(e.to_string()))?;
+        let kind = RoleKind::parse(&credential.kind).map_err(|e| Problem::internal(e.to_string()))?;
+        let role = names::login_role(&t.id, &kind);
+        tx.execute(
+            "INSERT INTO palisade_control.logins (tenant_id, name, kind, verifier, server_role)
+             VALUES ($1, $2, $3, $4, $5)",
+            &[&t.id.as_str(), &login.as_str(), &kind.as_str(), &verifier, &role],
+        )
+        .await?;
+    }
     Ok(())
 }
 

@@ -56,6 +56,7 @@ pub(crate) const ENDPOINTS: &[(&str, &str, Right)] = &[
     ("GET", "/tenants/{id}/drift", Right::View),
     ("GET", "/templates", Right::View),
     ("POST", "/templates", Right::Admin),
+    ("GET", "/warm-pool", Right::View),
     ("GET", "/plans", Right::View),
     ("PUT", "/plans/{name}", Right::Admin),
     ("GET", "/audit", Right::Audit),

@@ -17,7 +17,8 @@ use crate::http::Body;
 use crate::http::auth::Caller;
 use crate::http::problem::Problem;
 use crate::operations::Operation;
-use crate::{Shared, operations, tenants};
+use crate::warm::WarmPool;
+use crate::{Shared, operations, tenants, warm};
 
 /// Show an operation
 #[utoipa::path(get, path = "/operations/{id}", tag = "operations", params(("id" = String, Path, description = "The operation's id")),
@@ -44,6 +45,15 @@ pub(crate) struct Whoami {
 #[utoipa::path(get, path = "/whoami", tag = "session", responses((status = 200, body = Whoami)))]
 pub(crate) async fn whoami(caller: Caller) -> Json<Whoami> {
     Json(Whoami { subject: caller.subject, roles: caller.roles })
+}
+
+/// Show the pool of tenants that are built before anybody wants them
+#[utoipa::path(get, path = "/warm-pool", tag = "templates", responses((status = 200, body = WarmPool)))]
+pub(crate) async fn warm_pool(
+    _: Caller,
+    State(shared): State<Arc<Shared>>,
+) -> Result<Json<WarmPool>, Problem> {
+    Ok(Json(warm::show(&shared).await?))
 }
 
 /// A statement to explain.

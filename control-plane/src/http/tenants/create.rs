@@ -74,20 +74,20 @@ pub(crate) async fn create(
         }
     }
     let actor = caller.subject.clone();
-    let tenant = NewTenant { id: TenantId::random(), slug, display_name, plan, template, operation, actor };
+    let mut tenant =
+        NewTenant { id: TenantId::random(), slug, display_name, plan, template, operation, actor };
     // A task of its own: a caller that goes away must not leave half a tenant.
     let worker = shared.clone();
-    let id = tenant.id.to_string();
-    let made = tokio::spawn(async move { provision::create(&worker, &tenant).await }).await;
+    let made = tokio::spawn(async move { provision::create(&worker, &mut tenant).await }).await;
     let made = made.map_err(|e| Problem::internal(format!("the worker failed: {e}")))?;
     if made.is_err()
         && let Some(key) = key
     {
         idempotency::forget(&shared, &caller.subject, key).await?;
     }
-    let credentials = made?;
+    let (id, credentials) = made?;
     let client = shared.pool.get().await?;
-    let tenant = Some(found(&client, &id).await?);
+    let tenant = Some(found(&client, id.as_str()).await?);
     let operation = operations::find(&client, Some(operation), "").await?;
     Ok((StatusCode::CREATED, Json(CreatedTenant { tenant, operation, credentials })))
 }
