@@ -254,7 +254,9 @@ impl Actor<'_> {
             return Err(Trouble::Lost(code));
         }
         frames.extend(self.exchange(&out, 3, &["22012"]).await?);
-        self.shape("a pipeline with an error", &frames, "12DC12EZ3Z12DCZ")?;
+        // PostgreSQL may compute the constant when it plans, which is at Bind.
+        let due = if tags(&frames).starts_with("12DC1E") { "12DC1EZ3Z12DCZ" } else { "12DC12EZ3Z12DCZ" };
+        self.shape("a pipeline with an error", &frames, due)?;
         self.same(
             "a pipeline with an error",
             &rows(&frames),

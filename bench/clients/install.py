@@ -63,6 +63,11 @@ CLIENTS = {
     "psycopg3": lambda: [python("psycopg[binary]"), HERE / "psycopg3.py"],
     "node_pg": lambda: [node("pg", "pg-cursor", "pg-copy-streams"), HERE / "node_pg.cjs"],
     "tokio_postgres": lambda: [cargo("client-tokio-postgres")],
+    "psycopg2": lambda: [python("psycopg2-binary"), HERE / "psycopg2_.py"],
+    "asyncpg": lambda: [python("asyncpg"), HERE / "asyncpg_.py"],
+    "sqlalchemy": lambda: [python("psycopg[binary]", "sqlalchemy"), HERE / "sqlalchemy_.py"],
+    "django": lambda: [python("psycopg[binary]", "django"), HERE / "django_.py"],
+    "postgres_js": lambda: [node("postgres"), HERE / "postgres_js.cjs"],
 }
 
 

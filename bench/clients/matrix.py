@@ -186,7 +186,7 @@ def run_client(env, client, known):
         if (client, step) in known and step not in different:
             print(f"  {client}: {step} is equal now: take it off bench/clients/known.txt")
     new = len(different) - len(excused)
-    played = sum(1 for o in direct.values() if "skipped" not in o)
+    played = sum(1 for o in direct.values() if not isinstance(o, dict) or "skipped" not in o)
     return {"client": client, "steps": played, "different": new, "known": len(excused), "ok": new == 0 and played > 0,
             "seconds": time.monotonic() - started}
 
