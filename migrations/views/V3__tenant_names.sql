@@ -14,6 +14,10 @@ CREATE OR REPLACE FUNCTION palisade.session_user() RETURNS name LANGUAGE sql STA
 CREATE OR REPLACE FUNCTION palisade.search_path() RETURNS text LANGUAGE sql STABLE AS
   $$ SELECT replace(replace(pg_catalog.current_setting('search_path'), palisade.tenant_schema()::pg_catalog.text, '"$user", public'), ', pg_temp', '') $$;
 
+-- Without the schema, because the answer is used as a name: `nextval(pg_get_serial_sequence('users', 'id'))`.
+CREATE OR REPLACE FUNCTION palisade.pg_get_serial_sequence(text, text) RETURNS text LANGUAGE sql STABLE AS
+  $$ SELECT pg_catalog.replace(pg_catalog.pg_get_serial_sequence($1, $2), palisade.tenant_schema() || '.', '') $$;
+
 -- Access control lists with the tenant's names, as the lists of texts that PostgreSQL shows.
 CREATE OR REPLACE FUNCTION palisade.acldefault("char", oid) RETURNS text[] LANGUAGE sql STABLE AS
   $$ SELECT palisade.acl(pg_catalog.acldefault($1, $2)) $$;
