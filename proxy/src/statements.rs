@@ -76,10 +76,15 @@ impl Statements {
         if known.len() >= REMEMBERED {
             known.clear();
         }
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let made = Arc::new(ServerStatement { id, name: format!("{}_{id}", self.prefix) });
+        let made = self.fresh();
         known.insert(key, made.clone());
         made
+    }
+
+    /// A server statement that nobody shares.
+    pub(crate) fn fresh(&self) -> Arc<ServerStatement> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        Arc::new(ServerStatement { id, name: format!("{}_{id}", self.prefix) })
     }
 }
 

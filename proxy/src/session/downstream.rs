@@ -6,9 +6,10 @@ use bytes::{Buf, BytesMut};
 use palisade_wire::error::Fields;
 use palisade_wire::frame::{self, HEADER_BYTES, Header};
 
-use super::flow::{Failure, Status, Step};
+use super::flow::{Failure, Parse, Status, Step, Unnamed};
 use super::upstream::put;
 use super::{End, Link, Session};
+use crate::statements::{Named, Prepared};
 use crate::verdicts::{Judged, Outcome};
 
 /// Longest message of the server that is held whole (errors, notices, notifications), in bytes.
@@ -164,19 +165,8 @@ impl Session {
         if matches!(severity, "FATAL" | "PANIC") {
             link.fatal = true;
         }
-        let Failure { quiet, judged, undone } = link.flow.error();
-        for parse in undone {
-            if let Some(name) = parse.name {
-                self.names.remove(&name);
-            }
-            if let Some(statement) = parse.statement {
-                link.held.server.statements.pop(&statement);
-            }
-            if parse.unnamed {
-                link.held.server.unnamed = None;
-                self.unnamed = self.unnamed.take().filter(|_| parse.quiet);
-            }
-        }
+        let Failure { quiet, judged, undone, parse_failed } = link.flow.error();
+        self.undo(link, undone, parse_failed);
         if quiet {
             return Ok(());
         }
@@ -199,6 +189,30 @@ impl Session {
         });
         link.to_client.extend_from_slice(&fields.message(b'E'));
         Ok(())
+    }
+
+    /// Takes back what was noted of Parses that did not happen, the last one first. What was entered since stays.
+    fn undo(&mut self, link: &mut Link, undone: Vec<Parse>, parse_failed: bool) {
+        for (index, parse) in undone.into_iter().enumerate().rev() {
+            if let Some((name, entered)) = parse.name
+                && matches!(self.names.get(&name), Some(Named::Protocol(there)) if Arc::ptr_eq(there, &entered))
+            {
+                self.names.remove(&name);
+            }
+            if let Some(statement) = parse.statement {
+                link.held.server.statements.pop(&statement);
+            }
+            let Some(Unnamed { entered, client, server }) = parse.unnamed else { continue };
+            // The one that failed has dropped the statement before it; a skipped one has not.
+            let dropped = parse_failed && index == 0;
+            let is = |there: &Option<Arc<Prepared>>| there.as_ref().is_some_and(|p| Arc::ptr_eq(p, &entered));
+            if is(&link.held.server.unnamed) {
+                link.held.server.unnamed = server.filter(|_| !dropped);
+            }
+            if !parse.quiet && is(&self.unnamed) {
+                self.unnamed = client.filter(|_| !dropped);
+            }
+        }
     }
 
     /// A setting that changes how text is read must not move: the session ends where code moved it unseen.

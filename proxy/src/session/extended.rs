@@ -7,7 +7,7 @@ use bytes::{Buf, BytesMut};
 use palisade_wire::error::Fields;
 use palisade_wire::frame::{self, HEADER_BYTES, Header};
 
-use super::flow::{Op, Parse};
+use super::flow::{Op, Parse, Unnamed};
 use super::upstream::{Rest, malformed, put, send_parse};
 use super::{End, Link, Session};
 use crate::statements::{Named, Prepared};
@@ -37,10 +37,9 @@ impl Session {
         }
         let judged = self.judge(text)?;
         self.record(link, &judged);
-        if name.is_empty() {
-            self.unnamed = None;
-        }
         if judged.sent().is_none() {
+            // PostgreSQL drops the unnamed statement before it reads the new one.
+            self.unnamed = self.unnamed.take().filter(|_| !name.is_empty());
             self.replace(link, b'P', judged);
             return Ok(());
         }
@@ -61,9 +60,13 @@ impl Session {
             link.to_server.extend_from_slice(message);
         }
         let prepared = Arc::new(Prepared { judged: judged.clone(), types: types.into(), server: None });
-        self.unnamed = Some(prepared.clone());
-        link.held.server.unnamed = Some(prepared);
-        let parse = Parse { quiet: false, judged: Some(judged), name: None, statement: None, unnamed: true };
+        let unnamed = Unnamed {
+            client: self.unnamed.replace(prepared.clone()),
+            server: link.held.server.unnamed.replace(prepared.clone()),
+            entered: prepared,
+        };
+        let parse =
+            Parse { quiet: false, judged: Some(judged), name: None, statement: None, unnamed: Some(unnamed) };
         link.flow.push(Op::Parse(parse));
     }
 
@@ -80,16 +83,19 @@ impl Session {
         }
         let generation = self.pool.definitions.load(Ordering::Acquire);
         let sent = judged.sent().unwrap_or_default();
-        let server = self.pool.statements.server(sent, types, generation);
+        let server = match self.pool.statements.server(sent, types, generation) {
+            server if link.flow.hoped_for(server.id) => self.pool.statements.fresh(),
+            server => server,
+        };
         let prepared = Prepared { judged, types: types.into(), server: Some(server) };
         let prepared = Arc::new(prepared);
         let name: Arc<str> = name.into();
         self.names.insert(name.clone(), Named::Protocol(prepared.clone()));
-        self.prepare(link, &prepared, Some(name));
+        self.prepare(link, &prepared, Some((name, prepared.clone())));
     }
 
     /// Makes sure that a named statement is prepared on this connection. `name`: the client's Parse is answered by it.
-    fn prepare(&mut self, link: &mut Link, prepared: &Prepared, name: Option<Arc<str>>) {
+    fn prepare(&mut self, link: &mut Link, prepared: &Prepared, name: Option<(Arc<str>, Arc<Prepared>)>) {
         let (Some(server), Some(sent)) = (&prepared.server, prepared.judged.sent()) else { return };
         if link.held.server.statements.get(&server.id).is_some() {
             if name.is_some() {
@@ -109,7 +115,7 @@ impl Session {
             judged: Some(prepared.judged.clone()),
             name,
             statement: Some(server.id),
-            unnamed: false,
+            unnamed: None,
         };
         link.flow.push(Op::Parse(parse));
     }
@@ -151,9 +157,14 @@ impl Session {
             let there = link.held.server.unnamed.as_ref();
             if !there.is_some_and(|there| Arc::ptr_eq(there, &prepared)) {
                 send_parse(link, "", prepared.judged.sent().unwrap_or_default(), &prepared.types);
-                link.held.server.unnamed = Some(prepared.clone());
+                let unnamed = Unnamed {
+                    client: None,
+                    server: link.held.server.unnamed.replace(prepared.clone()),
+                    entered: prepared,
+                };
+                let judged = judged.clone();
                 let parse =
-                    Parse { quiet: true, judged: judged.clone(), name: None, statement: None, unnamed: true };
+                    Parse { quiet: true, judged, name: None, statement: None, unnamed: Some(unnamed) };
                 link.flow.push(Op::Parse(parse));
             }
             return Found::As(String::new(), judged);

@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::statements::Prepared;
 use crate::verdicts::Judged;
 
 /// A message that the server answers, or an answer of ours in its place.
@@ -40,12 +41,21 @@ pub(crate) struct Parse {
     /// Ours: the client sees nothing of it.
     pub(crate) quiet: bool,
     pub(crate) judged: Option<Arc<Judged>>,
-    /// The client's name for it, where it was entered among the client's statements.
-    pub(crate) name: Option<Arc<str>>,
+    /// The client's name for it and what was entered under it among the client's statements.
+    pub(crate) name: Option<(Arc<str>, Arc<Prepared>)>,
     /// The server statement that was entered among the connection's.
     pub(crate) statement: Option<u64>,
-    /// Whether it is the unnamed statement.
-    pub(crate) unnamed: bool,
+    /// Where it is the unnamed statement: what was entered, and what stood there before.
+    pub(crate) unnamed: Option<Unnamed>,
+}
+
+/// The unnamed statement that a Parse entered in advance.
+#[derive(Debug)]
+pub(crate) struct Unnamed {
+    pub(crate) entered: Arc<Prepared>,
+    /// The client's before, and the connection's.
+    pub(crate) client: Option<Arc<Prepared>>,
+    pub(crate) server: Option<Arc<Prepared>>,
 }
 
 /// Transaction status of ReadyForQuery.
@@ -77,8 +87,10 @@ pub(crate) struct Failure {
     pub(crate) quiet: bool,
     /// The text that it is about.
     pub(crate) judged: Option<Arc<Judged>>,
-    /// Parses that did not happen.
+    /// Parses that did not happen, in the order in which they were sent.
     pub(crate) undone: Vec<Parse>,
+    /// Whether the first of them is the one that failed; the others were skipped.
+    pub(crate) parse_failed: bool,
 }
 
 /// The server said something that is no answer to anything: the connection is not to be trusted.
@@ -128,6 +140,14 @@ impl Flow {
     /// its ReadyForQuery is still to come.
     pub(crate) fn skips(&self) -> bool {
         self.skipping && self.ops.is_empty()
+    }
+
+    /// Whether a named statement is only hoped for: its Parse stands before a Sync and has not been answered. It may yet
+    /// be skipped, while what is sent now will not be.
+    pub(crate) fn hoped_for(&self, statement: u64) -> bool {
+        let sent =
+            self.ops.iter().position(|op| matches!(op, Op::Parse(p) if p.statement == Some(statement)));
+        sent.is_some_and(|at| self.ops.range(at..).any(|op| matches!(op, Op::Sync { .. })))
     }
 
     /// Notes a message that is sent now.
@@ -257,6 +277,7 @@ impl Flow {
             }
             Some(Op::Parse(parse)) => {
                 failure.judged.clone_from(&parse.judged);
+                failure.parse_failed = true;
             }
             Some(Op::Bind(judged) | Op::Describe(judged) | Op::Execute(judged)) => {
                 failure.judged.clone_from(judged);
@@ -283,7 +304,7 @@ mod tests {
     use super::*;
 
     fn parse(quiet: bool) -> Op {
-        Op::Parse(Parse { quiet, judged: None, name: None, statement: Some(1), unnamed: false })
+        Op::Parse(Parse { quiet, judged: None, name: None, statement: Some(1), unnamed: None })
     }
 
     fn query() -> Op {
@@ -405,6 +426,17 @@ mod tests {
         flow.sync();
         assert_eq!(seen(&mut flow, b"CZI").unwrap(), "CZ");
         assert!(flow.idle());
+    }
+
+    #[test]
+    fn a_parse_before_a_sync_is_only_hoped_for() {
+        let mut flow = Flow::default();
+        flow.push(parse(false));
+        assert!(!flow.hoped_for(1), "both would be skipped");
+        flow.sync();
+        assert!(flow.hoped_for(1) && !flow.hoped_for(2));
+        assert_eq!(seen(&mut flow, b"1").unwrap(), "1");
+        assert!(!flow.hoped_for(1));
     }
 
     #[test]

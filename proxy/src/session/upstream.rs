@@ -222,7 +222,7 @@ impl Session {
             // Under a name: a failed Parse leaves the unnamed statement alone.
             send_parse(link, DENIED, DENIED, b"\0\0");
             let parse =
-                Parse { quiet: false, judged: Some(judged), name: None, statement: None, unnamed: false };
+                Parse { quiet: false, judged: Some(judged), name: None, statement: None, unnamed: None };
             link.flow.push(Op::Parse(parse));
         }
     }
@@ -270,7 +270,7 @@ impl Session {
         let Some(Named::Protocol(prepared)) = self.names.get(name.as_str()) else { return };
         let Some(sent) = prepared.judged.sent() else { return };
         send_parse(link, name, sent, &prepared.types);
-        let parse = Parse { quiet: true, judged: None, name: None, statement: None, unnamed: false };
+        let parse = Parse { quiet: true, judged: None, name: None, statement: None, unnamed: None };
         link.flow.push(Op::Parse(parse));
         if simple {
             link.to_server.extend_from_slice(b"S\0\0\0\x04");
