@@ -140,10 +140,8 @@ BEGIN
       INTO columns
       FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
       WHERE a.attrelid = to_regclass('pg_catalog.' || item.name) AND NOT a.attisdropped
-        AND (a.attnum > 0 OR a.attname = 'tableoid') AND NOT (a.attname = 'tableoid' AND item.name IN
-          (SELECT relname FROM pg_class WHERE relkind = 'v' AND relnamespace = 'pg_catalog'::regnamespace));
-    -- A column called tableoid cannot be made in a view; tools that ask for it get PostgreSQL's own error.
-    columns := replace(columns, ', x.tableoid', '');
+        -- The system columns that tools ask for stand as ordinary ones behind the others (views in pg_catalog have none).
+        AND (a.attnum > 0 OR a.attname IN ('tableoid', 'xmin'));
     EXECUTE format('CREATE OR REPLACE VIEW palisade.%I WITH (security_barrier) AS SELECT %s FROM pg_catalog.%I x WHERE %s',
       item.name, columns, item.name, item.condition);
     EXECUTE format('GRANT SELECT ON palisade.%I TO palisade_tenant', item.name);
