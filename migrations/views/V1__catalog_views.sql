@@ -15,10 +15,17 @@ CREATE OR REPLACE FUNCTION palisade.tenant_database() RETURNS name LANGUAGE sql 
   $$ SELECT coalesce((SELECT slug::name FROM palisade_control.tenants
                       WHERE schema_name = substring(session_user FROM '^(t_[a-z2-7]{20})_l_')), current_database()) $$;
 
--- Namespaces in sight: the tenant's own, the session's temporary one, and PostgreSQL's.
+-- Schemas that all tenants share: those that are granted to palisade_tenant, ours left out.
+CREATE OR REPLACE FUNCTION palisade.shared_namespaces() RETURNS SETOF oid LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp AS
+  $$ SELECT n.oid FROM pg_shdepend d JOIN pg_namespace n ON n.oid = d.objid WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = 'palisade_tenant'::regrole
+       AND d.classid = 'pg_namespace'::regclass AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND n.nspname <> 'palisade' AND n.nspname NOT LIKE 'palisade\_%' $$;
+
+-- Namespaces in sight: the tenant's own, the session's temporary one, the shared ones, and PostgreSQL's.
 CREATE OR REPLACE FUNCTION palisade.namespaces() RETURNS oid[] LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp AS
-  $$ SELECT array_agg(oid) || pg_my_temp_schema() FROM pg_namespace
+  $$ SELECT array_agg(oid) || pg_my_temp_schema() || ARRAY(SELECT palisade.shared_namespaces()) FROM pg_namespace
      WHERE nspname IN (substring(session_user FROM '^(t_[a-z2-7]{20})_l_'), 'pg_catalog', 'information_schema', 'pg_toast') $$;
 
 CREATE OR REPLACE FUNCTION palisade.current_schema() RETURNS name LANGUAGE sql STABLE
@@ -155,10 +162,8 @@ BEGIN
       INTO columns
       FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
       WHERE a.attrelid = to_regclass('pg_catalog.' || item.name) AND NOT a.attisdropped
-        AND (a.attnum > 0 OR a.attname = 'tableoid') AND NOT (a.attname = 'tableoid' AND item.name IN
-          (SELECT relname FROM pg_class WHERE relkind = 'v' AND relnamespace = 'pg_catalog'::regnamespace));
-    -- A column called tableoid cannot be made in a view; tools that ask for it get PostgreSQL's own error.
-    columns := replace(columns, ', x.tableoid', '');
+        -- The system columns that tools ask for stand as ordinary ones behind the others (views in pg_catalog have none).
+        AND (a.attnum > 0 OR a.attname IN ('tableoid', 'xmin'));
     CALL palisade.make_view(format('palisade.%I', item.name), format('SELECT %s FROM pg_catalog.%I x WHERE %s',
       columns, item.name, item.condition));
     EXECUTE format('GRANT SELECT ON palisade.%I TO palisade_tenant', item.name);

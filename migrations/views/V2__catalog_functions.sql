@@ -45,6 +45,10 @@ BEGIN
       ('pg_ts_config_is_visible', 'builtin'), ('pg_ts_dict_is_visible', 'builtin'),
       ('pg_ts_parser_is_visible', 'builtin'), ('pg_ts_template_is_visible', 'builtin'),
       ('pg_describe_object', 'none'), ('shobj_description', 'none'), ('obj_description', 'described')
+      UNION ALL
+      -- The statistics of one relation, by its number.
+      SELECT DISTINCT proname::text, 'pg_class' FROM pg_proc
+      WHERE proname ~ '^pg_stat_get_(xact_)?(numscans|tuples_\w+|blocks_\w+|live_tuples|dead_tuples|mod_since_analyze|ins_since_vacuum|last_(auto)?(analyze|vacuum)_time|(auto)?(analyze|vacuum)_count)$'
     ) AS v(name, catalog)
     JOIN pg_proc p ON p.proname = v.name AND p.pronamespace = 'pg_catalog'::regnamespace
   LOOP

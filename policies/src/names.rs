@@ -144,6 +144,16 @@ pub fn is_catalog_type(name: &str) -> bool {
     TYPES.contains(name) || TYPES.contains(name.trim_start_matches('_')) || is_catalog_relation(name)
 }
 
+/// The setting by which a session refuses views that are not the system's, as `pg_dump` does.
+pub(crate) const RESTRICTED_KINDS: &str = "restrict_nonsystem_relation_kind";
+
+/// The value that it may have: the filtered catalogs are views of ours. `None` where the value may stay.
+pub(crate) fn without_views(value: &str) -> Option<String> {
+    let kinds = || value.split(',').map(|kind| kind.trim().trim_matches('"'));
+    let view = |kind: &&str| kind.eq_ignore_ascii_case("view");
+    kinds().any(|kind| view(&kind)).then(|| kinds().filter(|kind| !view(kind)).collect::<Vec<_>>().join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -171,7 +171,7 @@ fn statement(text: &str, raw: &p::RawStmt, tokens: &lex::Tokens<'_>) -> Result<S
     let mut walk = walk::Walk::new(tokens, start..end);
     walk.set_is_statement = matches!(node, pg_query::NodeRef::VariableSetStmt(_));
     if let pg_query::NodeRef::SelectStmt(select) = node {
-        walk.certain = session::certain_calls(select);
+        walk.calls = session::Calls::of(select);
     }
     walk.node(node);
     if let Some(what) = walk.unknown {

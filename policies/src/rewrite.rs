@@ -132,7 +132,11 @@ fn patch(text: &str, access: &Access, ns: &Namespace, out: &mut Vec<Patch>) -> R
         (Place::Identifiers { schema: None, name, .. }, Some(wanted)) => {
             out.push(Patch { range: name.start..name.start, text: format!("{}.", quoted(wanted)) });
         }
-        (Place::Value(range), Some(path)) if access.class == Class::Setting => value(text, range, path, out),
+        (Place::Value(range), Some(wanted)) if access.class == Class::Setting => {
+            let text =
+                if access.name == "search_path" { path_value(text, range, wanted) } else { literal(wanted) };
+            out.push(Patch { range: range.clone(), text });
+        }
         (Place::Keyword(range), Some(wanted)) => {
             out.push(Patch {
                 range: range.clone(),
@@ -148,16 +152,11 @@ fn patch(text: &str, access: &Access, ns: &Namespace, out: &mut Vec<Patch>) -> R
     Ok(())
 }
 
-fn value(text: &str, range: &Range<usize>, path: &str, out: &mut Vec<Patch>) {
-    // `set_config` has one string, `SET` a list.
-    let to = if text[range.clone()].ends_with('\'')
-        && !text[..range.start].trim_end().ends_with(['=', 'o', 'O'])
-    {
-        literal(path)
-    } else {
-        path.to_owned()
-    };
-    out.push(Patch { range: range.clone(), text: to });
+/// A path as it must stand: `set_config` has one string, `SET` a list.
+fn path_value(text: &str, range: &Range<usize>, path: &str) -> String {
+    let string =
+        text[range.clone()].ends_with('\'') && !text[..range.start].trim_end().ends_with(['=', 'o', 'O']);
+    if string { literal(path) } else { path.to_owned() }
 }
 
 fn constant(

@@ -1,5 +1,6 @@
 //! What texts do to the session: the proxy's pooling decides by it.
 
+use palisade_policies::access::{Access, Action, Class};
 use palisade_policies::effect::Scope;
 use palisade_policies::{Effect, Limits, read};
 
@@ -23,7 +24,22 @@ fn settings_follow_the_table() {
         ("SET TIME ZONE -5", set("timezone", "-5", Session)),
         ("SET TIME ZONE LOCAL", vec![Effect::Set { name: "timezone".into(), value: None, scope: Session }]),
         ("SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE", vec![Effect::OpaqueSetting]),
-        ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", vec![Effect::OpaqueSetting]),
+        (
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+            set("default_transaction_read_only", "on", Session),
+        ),
+        (
+            "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+            set("default_transaction_isolation", "'repeatable read'", Session),
+        ),
+        (
+            "SET SESSION CHARACTERISTICS AS TRANSACTION NOT DEFERRABLE",
+            set("default_transaction_deferrable", "off", Session),
+        ),
+        (
+            "SET restrict_nonsystem_relation_kind = 'view, foreign-table'",
+            set("restrict_nonsystem_relation_kind", "'foreign-table'", Session),
+        ),
         ("SET TRANSACTION READ ONLY", vec![]),
         ("RESET timezone", vec![Effect::Reset { name: "timezone".into() }]),
         ("RESET ALL", vec![Effect::ResetAll]),
@@ -37,6 +53,36 @@ fn settings_follow_the_table() {
         ("SELECT (SELECT set_config('app.user', 'x', false))", vec![Effect::OpaqueSetting]),
     ] {
         assert_eq!(effects(text), want, "{text}");
+    }
+}
+
+/// A setting whose name is the row of `pg_settings` that the condition picks is as good as a constant one.
+#[test]
+fn settings_named_by_a_row_follow_the_table() {
+    for (text, want) in [
+        ("SELECT set_config(name, 'view', false) FROM pg_settings WHERE name = 'work_mem'", "work_mem"),
+        (
+            "SELECT pg_catalog.set_config(name, 'x', false) FROM pg_catalog.pg_settings WHERE name = 'role'",
+            "role",
+        ),
+        ("SELECT set_config(name, 'x', false) FROM pg_settings", ""),
+        ("SELECT set_config(name, 'x', false) FROM pg_settings WHERE name <> 'work_mem'", ""),
+        ("SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'a' OR name = 'role'", ""),
+        ("SELECT set_config(name, 'x', false) FROM pg_settings AS s(x, name) WHERE name = 'work_mem'", ""),
+        ("SELECT set_config(name, 'x', false) FROM own.pg_settings WHERE name = 'work_mem'", ""),
+        (
+            "WITH pg_settings AS (SELECT 'role' AS name) SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'a'",
+            "",
+        ),
+        ("SELECT (SELECT set_config(name, 'x', false) FROM t) FROM pg_settings WHERE name = 'work_mem'", ""),
+        ("SELECT set_config(name, 'x', false) FROM pg_settings, t WHERE name = 'work_mem'", ""),
+        ("SELECT set_config(name, 'x', false) FROM pg_settings WHERE name OPERATOR(own.=) 'work_mem'", ""),
+    ] {
+        let reading = read::read(text, &Limits::default()).unwrap_or_else(|e| panic!("{text}: {e:?}"));
+        let set = |a: &&Access| a.class == Class::Setting && a.action == Action::Set;
+        let names: Vec<&str> =
+            reading.statements[0].accesses.iter().filter(set).map(|a| a.name.as_str()).collect();
+        assert_eq!(names, [want], "{text}");
     }
 }
 

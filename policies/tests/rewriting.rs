@@ -43,6 +43,13 @@ fn names_become_physical_where_they_stand() {
         ("SELECT 1 OPERATOR(public.+) 2", "SELECT 1 OPERATOR(T.+) 2"),
         ("SHOW search_path ;", "SELECT palisade.search_path() AS search_path ;"),
         ("SHOW timezone", "SHOW timezone"),
+        // The filtered catalogs are views.
+        (
+            "SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'",
+            "SELECT set_config(name, 'foreign-table', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'",
+        ),
+        ("SET restrict_nonsystem_relation_kind = 'VIEW'", "SET restrict_nonsystem_relation_kind = ''"),
+        ("SELECT pg_stat_get_numscans(1)", "SELECT palisade.pg_stat_get_numscans(1)"),
         ("SELECT 'pg_catalog.pg_class'::regclass", "SELECT 'pg_catalog.pg_class'::regclass"),
         ("SELECT 'public.users'::regclass", "SELECT 'T.users'::regclass"),
         ("SELECT ext.digest('a')", "SELECT ext.digest('a')"),

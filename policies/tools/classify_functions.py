@@ -45,6 +45,8 @@ STABLE_HARMLESS = re.compile(r"""^(array_.*|anyarray_.*|anytextcat|textanycat|co
 |multirange_.*|range_.*|record_.*|oidvectortypes|acldefault|aclexplode|mxid_age|age|get_current_ts_config
 |pg_available_extensions|pg_available_extension_versions|jsonb_path_.*|system|bernoulli
 |suppress_redundant_updates_trigger|tsvector_update_trigger|tsvector_update_trigger_column)$""".replace("\n", ""))
+RELATION_STATISTICS = re.compile(r"""^pg_stat_get_(xact_)?(numscans|tuples_\w+|blocks_\w+|live_tuples|dead_tuples
+|mod_since_analyze|ins_since_vacuum|last_(auto)?(analyze|vacuum)_time|(auto)?(analyze|vacuum)_count)$""".replace("\n", ""))
 FORBIDDEN = re.compile(r"""^(query_to_xml.*|table_to_xml.*|schema_to_xml.*|database_to_xml.*|cursor_to_xml.*|ts_stat
 |ts_debug|ts_parse|ts_lexize|ts_token_type|lo_.*|loread|lowrite|pg_read_.*|pg_ls_.*|pg_stat_.*|pg_replication_.*
 |pg_logical_.*|.*_in|.*_recv)$""".replace("\n", ""))
@@ -52,7 +54,7 @@ FORBIDDEN = re.compile(r"""^(query_to_xml.*|table_to_xml.*|schema_to_xml.*|datab
 def treatment(name, immutable, internal):
     if name in NAMES:
         return "names"
-    if name in REPLACED:
+    if name in REPLACED or RELATION_STATISTICS.match(name):
         return "replaced"
     if FORBIDDEN.match(name) and not STABLE_HARMLESS.match(name):
         return "forbidden"

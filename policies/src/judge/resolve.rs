@@ -12,7 +12,7 @@ pub(crate) struct Resolved {
     pub(crate) place: &'static str,
     /// The reason if no line permits it.
     pub(crate) reason: Reason,
-    /// What must stand in the text instead of the written schema, where it must be another.
+    /// What must stand in the text instead of the written schema, or of a setting's value, where it must be another.
     pub(crate) schema: Option<String>,
 }
 
@@ -168,6 +168,10 @@ fn setting(access: &Access, ns: &Namespace) -> Resolved {
                 reason: Reason::PinnedSetting,
                 schema: Some(ns.search_path()),
             };
+        }
+        names::RESTRICTED_KINDS => {
+            let schema = value.as_deref().and_then(names::without_views);
+            return Resolved { place: "@free", reason: Reason::PinnedSetting, schema };
         }
         "role" | "session_authorization" => value.is_some(),
         "client_encoding" => same(&["utf8", "utf-8", "unicode"]),

@@ -44,15 +44,15 @@ pub(super) fn function(walk: &mut Walk<'_>, call: &p::FuncCall) {
     }
     // A rewritten text calls PostgreSQL's own functions by their replacements.
     if matches!(schema, "" | "pg_catalog" | "palisade") {
-        let certain = walk.certain.contains(&std::ptr::from_ref(call));
-        catalog_call(walk, name, &call.args, certain);
+        catalog_call(walk, name, call);
     }
 }
 
 /// What a call of one of PostgreSQL's own functions does beyond computing.
-fn catalog_call(walk: &mut Walk<'_>, name: &str, args: &[p::Node], certain: bool) {
+fn catalog_call(walk: &mut Walk<'_>, name: &str, call: &p::FuncCall) {
+    let args = &call.args;
     match name {
-        "set_config" => session::set_config(walk, args, certain),
+        "set_config" => session::set_config(walk, call),
         "current_setting" => session::current_setting(walk, args),
         "pg_notify" => walk.effects.push(Effect::Notify),
         "currval" | "lastval" => walk.effects.push(Effect::SequenceState),

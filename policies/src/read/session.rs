@@ -7,8 +7,9 @@ use pg_query::protobuf::node::Node;
 
 use crate::access::{Action, Class, Place};
 use crate::effect::{Effect, Scope};
+use crate::names;
 use crate::read::expression::constant;
-use crate::read::walk::Walk;
+use crate::read::walk::{Walk, strings};
 use crate::verdict::Reason;
 
 /// `COPY`: the client's data, never the server's files or programs.
@@ -70,13 +71,32 @@ pub(super) fn set(walk: &mut Walk<'_>, s: &p::VariableSetStmt) {
                 );
             }
             if name == "session characteristics" {
-                walk.effects.push(Effect::OpaqueSetting);
+                characteristics(walk, &s.args);
             }
         }
         // `SET x FROM CURRENT` stands in CREATE FUNCTION only, and takes the pinned values.
         Ok(K::VarSetCurrent) => {}
         Ok(K::VarSetValue) => set_value(walk, &name, &s.args, scope),
         Ok(K::Undefined) | Err(_) => walk.unknown("SET"),
+    }
+}
+
+/// `SET SESSION CHARACTERISTICS AS TRANSACTION …`: the defaults of the transactions to come.
+fn characteristics(walk: &mut Walk<'_>, options: &[p::Node]) {
+    for option in options {
+        let Some(Node::DefElem(option)) = option.node.as_ref() else {
+            return walk.unknown("SESSION CHARACTERISTICS");
+        };
+        let given = option.arg.as_ref().and_then(|arg| value(arg));
+        let value = match (option.defname.as_str(), given.as_deref()) {
+            ("transaction_isolation", Some(level)) => literal(level),
+            ("transaction_read_only" | "transaction_deferrable", Some("0" | "false")) => "off".to_owned(),
+            ("transaction_read_only" | "transaction_deferrable", Some("1" | "true")) => "on".to_owned(),
+            _ => return walk.unknown("SESSION CHARACTERISTICS"),
+        };
+        let name = format!("default_{}", option.defname);
+        walk.push(Class::Setting, Action::Set, ["", "", &name], Place::Unknown);
+        walk.effects.push(Effect::Set { name, value: Some(value), scope: Scope::Session });
     }
 }
 
@@ -89,11 +109,21 @@ fn set_value(walk: &mut Walk<'_>, name: &str, args: &[p::Node], scope: Scope) {
         // The clause of a function: it holds while the function runs.
         return;
     }
-    let text = range.map(|range| walk.tokens.text(range).to_owned());
+    let text = range
+        .map(|range| lasting(name, &values.join(",")).unwrap_or_else(|| walk.tokens.text(range).to_owned()));
     match text {
         Some(text) => walk.effects.push(Effect::Set { name: name.to_owned(), value: Some(text), scope }),
         None => walk.effects.push(Effect::OpaqueSetting),
     }
+}
+
+/// A value that is another in the database than the one written.
+fn lasting(name: &str, value: &str) -> Option<String> {
+    (name == names::RESTRICTED_KINDS).then(|| names::without_views(value))?.map(|kinds| literal(&kinds))
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// A setting's change as accesses: the setting itself, and the schemas or the role that its value names.
@@ -153,49 +183,117 @@ fn value_range(walk: &Walk<'_>, args: &[p::Node]) -> Option<Range<usize>> {
     Some(start..walk.tokens.constant_end(*places.last()?)?)
 }
 
-/// The calls that stand alone in the list of a bare `SELECT f(…), g(…)`: each is made exactly once.
-pub(super) fn certain_calls(select: &p::SelectStmt) -> Vec<*const p::FuncCall> {
-    let p::SelectStmt {
-        distinct_clause,
-        into_clause: None,
-        target_list: _,
-        from_clause,
-        where_clause: None,
-        group_clause,
-        having_clause: None,
-        window_clause,
-        values_lists,
-        limit_offset: None,
-        limit_count: None,
-        locking_clause,
-        with_clause: None,
-        larg: None,
-        rarg: None,
-        ..
-    } = select
-    else {
-        return Vec::new();
-    };
-    let empty = [distinct_clause, from_clause, group_clause, window_clause, values_lists, locking_clause];
-    if empty.iter().any(|clause| !clause.is_empty()) {
-        return Vec::new();
+/// What is known of the calls that stand in the list of a simple `SELECT f(…), g(…)`.
+pub(super) enum Calls {
+    /// Nothing: they may be made any number of times.
+    Unknown,
+    /// Without any other clause: each is made exactly once.
+    Once(Vec<*const p::FuncCall>),
+    /// `FROM pg_settings WHERE name = 'x'`: made for that row at most, where column `name` is this constant.
+    SettingsRow(Vec<*const p::FuncCall>, String),
+}
+
+impl Calls {
+    /// What is known of a top-level query's calls.
+    pub(super) fn of(select: &p::SelectStmt) -> Self {
+        let p::SelectStmt {
+            distinct_clause,
+            into_clause: None,
+            target_list,
+            from_clause,
+            group_clause,
+            having_clause: None,
+            window_clause,
+            values_lists,
+            limit_offset: None,
+            limit_count: None,
+            locking_clause,
+            with_clause: None,
+            larg: None,
+            rarg: None,
+            ..
+        } = select
+        else {
+            return Calls::Unknown;
+        };
+        let empty = [distinct_clause, group_clause, window_clause, values_lists, locking_clause];
+        if empty.iter().any(|clause| !clause.is_empty()) {
+            return Calls::Unknown;
+        }
+        let calls = target_list.iter().filter_map(target_call).collect();
+        match (from_clause.as_slice(), select.where_clause.as_deref()) {
+            ([], None) => Calls::Once(calls),
+            ([from], Some(condition)) if is_pg_settings(from) => {
+                setting_named(condition).map_or(Calls::Unknown, |name| Calls::SettingsRow(calls, name))
+            }
+            _ => Calls::Unknown,
+        }
     }
-    let call = |n: &p::Node| match n.node.as_ref()? {
+
+    /// Whether this call is made once and for certain.
+    pub(super) fn certain(&self, call: &p::FuncCall) -> bool {
+        matches!(self, Calls::Once(calls) if calls.contains(&std::ptr::from_ref(call)))
+    }
+
+    /// The constant that column `name` is in this call's arguments.
+    pub(super) fn setting(&self, call: &p::FuncCall) -> Option<&str> {
+        match self {
+            Calls::SettingsRow(calls, name) if calls.contains(&std::ptr::from_ref(call)) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+fn target_call(target: &p::Node) -> Option<*const p::FuncCall> {
+    match target.node.as_ref()? {
         Node::ResTarget(target) => match target.val.as_ref()?.node.as_ref()? {
             Node::FuncCall(call) => Some(std::ptr::from_ref::<p::FuncCall>(call)),
             _ => None,
         },
         _ => None,
-    };
-    select.target_list.iter().filter_map(call).collect()
+    }
 }
+
+/// `pg_settings`, with its own column names; a tenant's relation cannot stand before the catalog's.
+fn is_pg_settings(from: &p::Node) -> bool {
+    matches!(from.node.as_ref(), Some(Node::RangeVar(relation))
+        if relation.relname == "pg_settings"
+            && relation.catalogname.is_empty()
+            && matches!(relation.schemaname.as_str(), "" | "pg_catalog" | "palisade")
+            && relation.alias.is_none())
+}
+
+/// `name = 'constant'`.
+fn setting_named(condition: &p::Node) -> Option<String> {
+    let Some(Node::AExpr(equal)) = condition.node.as_ref() else { return None };
+    let plain = equal.kind == p::AExprKind::AexprOp as i32 && strings(&equal.name)? == ["="];
+    if !plain || !is_column_name(equal.lexpr.as_ref()?) {
+        return None;
+    }
+    match equal.rexpr.as_ref()?.node.as_ref()? {
+        Node::AConst(_) => constant(equal.rexpr.as_ref()?).map(|(text, _)| text.to_owned()),
+        _ => None,
+    }
+}
+
+fn is_column_name(node: &p::Node) -> bool {
+    matches!(node.node.as_ref(), Some(Node::ColumnRef(column))
+        if strings(&column.fields).as_deref() == Some(&["name"]))
+}
+
 /// `set_config(name, value, is_local)`.
-pub(super) fn set_config(walk: &mut Walk<'_>, args: &[p::Node], certain: bool) {
-    let Some((name, _)) = args.first().and_then(constant) else {
+pub(super) fn set_config(walk: &mut Walk<'_>, call: &p::FuncCall) {
+    let args = &call.args;
+    let certain = walk.calls.certain(call);
+    let named = args.first().and_then(|first| match constant(first) {
+        Some((name, _)) => Some(name.to_ascii_lowercase()),
+        None if is_column_name(first) => walk.calls.setting(call).map(str::to_ascii_lowercase),
+        None => None,
+    });
+    let Some(name) = named else {
         walk.push(Class::Setting, Action::Set, ["", "", ""], Place::Unknown);
         return walk.effects.push(Effect::OpaqueSetting);
     };
-    let name = name.to_ascii_lowercase();
     let given = args.get(1).and_then(constant);
     match given {
         Some((text, location)) => {
@@ -213,7 +311,7 @@ pub(super) fn set_config(walk: &mut Walk<'_>, args: &[p::Node], certain: bool) {
         (Some("true" | "t"), _) => {}
         // The value of a list of schemas is not one name: it cannot be said again as a string.
         (Some("false" | "f"), Some((text, _))) if certain && name != "search_path" => {
-            let value = format!("'{}'", text.replace('\'', "''"));
+            let value = lasting(&name, text).unwrap_or_else(|| literal(text));
             walk.effects.push(Effect::Set { name, value: Some(value), scope: Scope::Session });
         }
         _ => walk.effects.push(Effect::OpaqueSetting),

@@ -10,6 +10,7 @@ use crate::access::{Access, Action, Class, Place, Reader};
 use crate::effect::Effect;
 use crate::read::children::children;
 use crate::read::lex::Tokens;
+use crate::read::session::Calls;
 use crate::read::{BodyName, ReadError, facts};
 use crate::verdict::Reason;
 
@@ -35,8 +36,8 @@ pub(super) struct Walk<'t> {
     /// What the bodies of functions name, where they are dollar-quoted; and whether all are.
     pub(super) body_names: Vec<BodyName>,
     pub(super) bodies_open: bool,
-    /// Calls that the statement makes once and for certain, by their address within the tree.
-    pub(super) certain: Vec<*const p::FuncCall>,
+    /// What is known of the calls in the list of a top-level SELECT.
+    pub(super) calls: Calls,
 }
 
 /// What a statement does to a relation that it names as such.
@@ -64,7 +65,7 @@ impl<'t> Walk<'t> {
             set_is_statement: false,
             body_names: Vec::new(),
             bodies_open: true,
-            certain: Vec::new(),
+            calls: Calls::Unknown,
         }
     }
 
