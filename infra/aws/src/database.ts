@@ -9,7 +9,7 @@ export class Database extends Construct {
 
   constructor(scope: Construct, id: string, stage: Stage, network: Network) {
     super(scope, id);
-    const engine = rds.DatabaseInstanceEngine.postgres({ version: rds.PostgresEngineVersion.of("15", "15") });
+    const engine = rds.DatabaseInstanceEngine.postgres({ version: rds.PostgresEngineVersion.of("15.18", "15") });
     const name = `palisade-${stage.name}`;
     // Made before the instance: what RDS makes itself is kept for ever and not encrypted with our key.
     const logGroups = ["postgresql", "upgrade"].map((log) => new logs.LogGroup(this, `Log-${log}`, {

@@ -150,7 +150,8 @@ export class Services extends Construct {
         PALISADE__PROXY__TLS_KEY_FILE: "/etc/palisade/tls.key",
         PALISADE__PROXY__SERVER: this.database.instance.instanceEndpoint.socketAddress,
         PALISADE__PROXY__MASTER_KEY_FILE: "/etc/palisade/master.key",
-        PALISADE__PROXY__SNAPSHOT_FILE: "/var/lib/palisade/tenants.json",
+        // Each task its own: two proxies must not write one file.
+        PALISADE__PROXY__SNAPSHOT_FILE: "/tmp/tenants.json",
         PALISADE__PROXY__SPOOL_DIR: "/var/lib/palisade/spool",
         PALISADE__PROXY__SHUTDOWN_TIMEOUT_MS: "100000",
       },
