@@ -29,6 +29,7 @@ def arguments():
     p.add_argument("--workloads", default=",".join(measure.WORKLOADS), help="which workloads (all)")
     p.add_argument("--idle-clients", type=int, default=2000, help="idle clients for the memory figure; 0 leaves it out (2000)")
     p.add_argument("--binary", default=str(ROOT / "target/release/palisade"), help="the palisade to measure (target/release/palisade)")
+    p.add_argument("--commit", help="the commit that the binary was built from (the checkout's)")
     p.add_argument("--pgbouncer", help="another PgBouncer than Debian's")
     p.add_argument("--work", default=str(ROOT / "data/speed"), help="folder for the servers' data (data/speed)")
     p.add_argument("--out", default=str(ROOT / "bench/results"), help="folder for the results (bench/results)")
@@ -96,7 +97,7 @@ def main():
         targets.stop()
     date = datetime.date.today().isoformat()
     results = {
-        "date": date, "machine": machine(), "commit": words("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"),
+        "date": date, "machine": machine(), "commit": options.commit or words("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"),
         "method": f"{options.rounds} interleaved rounds of {options.seconds} s, medians; load average {min(load):.1f} to {max(load):.1f}; "
                   f"{words(options.pgbouncer or 'pgbouncer', '--version')}; Palisade's figures are those of the whole process of `palisade up`.",
         "cells": cells, "idle": memory, "missing": sorted(missing),

@@ -64,12 +64,12 @@ class Installation:
 class PgBouncer:
     """PgBouncer in transaction mode with one login, as its manual sets it up."""
 
-    def __init__(self, folder, server, port, database, user, password, binary):
+    def __init__(self, folder, server, port, database, user, verifier, binary):
         self.folder = folder
         self.log = folder / "pgbouncer.log"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        (folder / "users.txt").write_text(f'"{user}" "{password}"\n')
+        (folder / "users.txt").write_text(f'"{user}" "{verifier}"\n')
         (folder / "pgbouncer.ini").write_text(
             f"[databases]\n{database} = host={server.hostname} port={server.port} dbname={database}\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\n"
@@ -110,7 +110,10 @@ class Targets:
         admin = urlsplit(env["PALISADE_DATABASE_URL"])
         sql(env["PALISADE_DATABASE_URL"], "CREATE ROLE bench LOGIN PASSWORD 'bench';")
         sql(env["PALISADE_DATABASE_URL"], "CREATE DATABASE bench TEMPLATE template0 ENCODING 'UTF8' OWNER bench;")
-        bouncer = PgBouncer(work / "pgbouncer", admin, options.port + 4, "bench", "bench", "bench", options.pgbouncer or tool("pgbouncer"))
+        # The verifier, as PostgreSQL keeps it: from a plain password PgBouncer would derive the keys anew at every login.
+        shown = subprocess.run([tool("psql"), env["PALISADE_DATABASE_URL"], "-XAtc", "SELECT rolpassword FROM pg_authid WHERE rolname = 'bench'"],
+                               capture_output=True, text=True, check=True)
+        bouncer = PgBouncer(work / "pgbouncer", admin, options.port + 4, "bench", "bench", shown.stdout.strip(), options.pgbouncer or tool("pgbouncer"))
         self.stops.append(bouncer.stop)
         self.urls = {
             "direct": f"postgres://bench:bench@{admin.hostname}:{admin.port}/bench",
