@@ -73,7 +73,8 @@ DO $views$
 DECLARE
   seen text := '= ANY ((SELECT palisade.namespaces())::oid[])';
   rel text := 'EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = %s AND c.relnamespace ' || seen || ')';
-  own_roles text := 'x.rolname LIKE replace(palisade.tenant_schema(), ''_'', ''\_'') || ''\_%'' AND x.rolname NOT LIKE ''%\_l\_owner''';
+  -- PostgreSQL's own objects belong to role 10.
+  own_roles text := 'x.oid = 10 OR x.rolname LIKE replace(palisade.tenant_schema(), ''_'', ''\_'') || ''\_%'' AND x.rolname NOT LIKE ''%\_l\_owner''';
   item record;
   columns text;
 BEGIN
