@@ -94,7 +94,11 @@ BEGIN
     ('pg_ts_dict', 'x.dictnamespace ' || seen),
     ('pg_ts_parser', 'x.prsnamespace ' || seen),
     ('pg_ts_template', 'x.tmplnamespace ' || seen),
-    ('pg_ts_config_map', 'true'),
+    ('pg_ts_config_map', 'EXISTS (SELECT FROM pg_catalog.pg_ts_config c WHERE c.oid = x.mapcfg AND c.cfgnamespace ' || seen || ')'),
+    -- The types of a cast, the family of an operator: a new range type makes casts of its own.
+    ('pg_cast', 'x.oid < 16384 OR EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid IN (x.castsource, x.casttarget) AND t.typnamespace ' || seen || ' AND t.oid >= 16384)'),
+    ('pg_amop', 'x.oid < 16384 OR EXISTS (SELECT FROM pg_catalog.pg_opfamily f WHERE f.oid = x.amopfamily AND f.opfnamespace ' || seen || ' AND f.oid >= 16384)'),
+    ('pg_amproc', 'x.oid < 16384 OR EXISTS (SELECT FROM pg_catalog.pg_opfamily f WHERE f.oid = x.amprocfamily AND f.opfnamespace ' || seen || ' AND f.oid >= 16384)'),
     ('pg_attribute', format(rel, 'x.attrelid')),
     ('pg_attrdef', format(rel, 'x.adrelid')),
     ('pg_index', format(rel, 'x.indexrelid')),
