@@ -75,6 +75,26 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Reason; 16] = [
+        Reason::ForeignSchema,
+        Reason::ForeignRole,
+        Reason::ForeignDatabase,
+        Reason::PinnedSetting,
+        Reason::ForbiddenFunction,
+        Reason::HiddenCatalog,
+        Reason::ServerFile,
+        Reason::ForbiddenStatement,
+        Reason::ComputedName,
+        Reason::NoRight,
+        Reason::NotUnderstood,
+        Reason::SyntaxError,
+        Reason::ReadersDisagree,
+        Reason::LimitExceeded,
+        Reason::BadEncoding,
+        Reason::PolicyError,
+    ];
+
     /// The code in the audit trail and in the metric `palisade_denials_total{reason}`.
     #[must_use]
     pub fn code(self) -> &'static str {

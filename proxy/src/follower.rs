@@ -101,7 +101,8 @@ fn apply(shared: &Shared, all: bool, xmin: u64, changed: Vec<TenantEntry>) {
 
 /// Replaces the file as a whole. It holds verifiers, so only its owner may read it.
 fn save(file: &Path, snapshot: &Snapshot) -> std::io::Result<()> {
-    let draft = file.with_extension("new");
+    // Two processes may share the file at an upgrade: each has a draft of its own.
+    let draft = file.with_extension(format!("{}.new", std::process::id()));
     let mut out =
         std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     out.write_all(&serde_json::to_vec(snapshot)?)?;

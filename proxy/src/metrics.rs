@@ -2,8 +2,11 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
+use palisade_policies::Reason;
+
 use crate::Shared;
 use crate::clients::State;
+use crate::pins::Pins;
 
 /// All of the proxy's metrics.
 pub(crate) struct Metrics {
@@ -51,7 +54,7 @@ impl Metrics {
             let gauges = IntGaugeVec::new(Opts::new(name, help), &[label])?;
             registry.register(Box::new(gauges.clone())).map(|()| gauges)
         };
-        Ok(Self {
+        let metrics = Self {
             logins: counters("palisade_client_logins_total", "Client logins by result", "result")?,
             denials: counters("palisade_denials_total", "Statements refused by policy, by reason", "reason")?,
             pins: counters(
@@ -81,7 +84,18 @@ impl Metrics {
             verdict_entries: gauge("palisade_verdict_cache_entries", "Texts whose verdict is remembered")?,
             verdict_bytes: gauge("palisade_verdict_cache_bytes", "Memory of the remembered verdicts")?,
             registry,
-        })
+        };
+        // Every label is there from the start, so that the first event shows in a rate.
+        for result in ["ok", "refused"] {
+            metrics.logins.with_label_values(&[result]);
+        }
+        for reason in Pins::all_names() {
+            metrics.pins.with_label_values(&[reason]);
+        }
+        for reason in Reason::ALL {
+            metrics.denials.with_label_values(&[reason.code()]);
+        }
+        Ok(metrics)
     }
 
     /// An error that a client got.

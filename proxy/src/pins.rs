@@ -49,6 +49,11 @@ impl Pins {
         Pins(!Self::SESSION.0)
     }
 
+    /// Every reason's name.
+    pub(crate) fn all_names() -> impl Iterator<Item = &'static str> {
+        NAMES.into_iter().map(|(_, name)| name)
+    }
+
     /// Whether any of these reasons holds.
     pub(crate) fn has(self, other: Pins) -> bool {
         self.0 & other.0 != 0

@@ -73,7 +73,8 @@ impl Session {
     fn parse_named(&mut self, link: &mut Link, name: &str, judged: Arc<Judged>, types: &[u8]) {
         if self.names.contains_key(name) {
             let text = format!("prepared statement \"{name}\" already exists");
-            return self.refuse(link, b'P', Fields::new("ERROR", "42P05", &text));
+            let answer = Fields::new("ERROR", "42P05", &text).with(b'R', Some("StorePreparedStatement"));
+            return self.refuse(link, b'P', answer);
         }
         let most = self.shared.config.client_prepared_statements;
         if self.names.len() >= most {
@@ -138,8 +139,7 @@ impl Session {
                 ));
             }
             None => {
-                let text = format!("prepared statement \"{name}\" does not exist");
-                return Found::Not(Fields::new("ERROR", "26000", &text));
+                return Found::Not(missing(&format!("prepared statement \"{name}\" does not exist")));
             }
         };
         if prepared.judged.epoch != self.shared.judge.epoch() {
@@ -276,6 +276,11 @@ impl Session {
         link.flow.push(Op::Close { quiet: false });
         Ok(())
     }
+}
+
+/// PostgreSQL's answer to a statement that is not there. Drivers know it by the routine (postgres.js prepares again).
+fn missing(text: &str) -> Fields {
+    Fields::new("ERROR", "26000", text).with(b'R', Some("FetchPreparedStatement"))
 }
 
 /// The body of Describe and Close.
