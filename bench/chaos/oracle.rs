@@ -68,7 +68,7 @@ mod tests {
             ("cli#12.5#cli#13.1#", true),
             ("t_abcdefghijklmnopqrst.book", false),
             ("t_bbcdefghijklmnopqrst.book", true),
-            ("start_abcdefghijklmnopqrst_name_that_is_long", true),
+            ("start_bbcdefghijklmnopqrst_name_that_is_long", true),
             ("t_short", false),
             ("ten#%# is no token", false),
         ] {
