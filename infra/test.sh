@@ -73,6 +73,10 @@ corpora() { PALISADE_BIN=$(binary) bash bench/leak/run.sh "$1"; }
 # One application's work by four clients, through the proxy and direct: the outcomes must be equal.
 client_matrix() { bash bench/clients/run.sh "$1"; }
 
+# A crowd of tenants' clients, with servers killed and tenants suspended: nothing of one may reach another. The long form:
+# bench/chaos/run.sh DEV_ENV --duration 3600.
+crowd() { bash bench/chaos/run.sh "$1" --duration 15 --seed 1 --tenants 4 --clients 80; }
+
 # The UI's logic; ./dev has built it and so installed what it needs.
 ui_tests() { (cd admin-ui && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && npm test); }
 
@@ -103,6 +107,7 @@ run_tests() {
     suite "psql and pgbench" with_installation pgbench_runs
     suite "attack and benign corpora" with_installation corpora
     suite "client matrix" with_installation client_matrix
+    suite "crowd under faults" with_installation crowd
     suite "UI unit tests" ui_tests
     suite "UI walk-through" with_installation ui_walk
   fi
