@@ -7,6 +7,12 @@
 
 #![allow(clippy::print_stdout, reason = "the command line prints: that is its answer")]
 
+/// `println!` that ends the process quietly where the reader has gone (`palisade audit list | head`).
+macro_rules! println {
+    () => { $crate::print_line(format_args!("")) };
+    ($($text:tt)*) => { $crate::print_line(format_args!($($text)*)) };
+}
+
 mod api;
 mod commands;
 mod config;
@@ -105,5 +111,13 @@ fn main() -> ExitCode {
             eprintln!("palisade: {error:#}");
             api::exit_code(&error)
         }
+    }
+}
+
+/// Prints a line, or ends the process where nobody reads it.
+fn print_line(text: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    if let Err(error) = writeln!(std::io::stdout().lock(), "{text}") {
+        std::process::exit(i32::from(error.kind() != std::io::ErrorKind::BrokenPipe));
     }
 }

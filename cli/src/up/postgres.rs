@@ -43,6 +43,7 @@ impl PrivatePostgres {
         tools.check_version(&data)?;
         let mut cluster = Self { tools, data, port: 0, password };
         cluster.port = cluster.settle_port()?;
+        cluster.wait_while_stopping()?;
         if cluster.running() {
             say(&format!("PostgreSQL runs already on 127.0.0.1:{}", cluster.port));
         } else {
@@ -50,6 +51,25 @@ impl PrivatePostgres {
             say(&format!("PostgreSQL {} is up on 127.0.0.1:{}", cluster.tools.version, cluster.port));
         }
         Ok(cluster)
+    }
+
+    /// A server that is being stopped is waited for: it takes nobody in any more.
+    fn wait_while_stopping(&self) -> Result<()> {
+        // The eighth line of the lock file is the server's state (miscadmin.h, LOCK_FILE_LINE_PM_STATUS).
+        let stopping = || {
+            let text = std::fs::read_to_string(self.data.join("postmaster.pid")).unwrap_or_default();
+            text.lines().nth(7).is_some_and(|state| state.trim() == "stopping")
+        };
+        let started = std::time::Instant::now();
+        while stopping() && self.running() {
+            if started.elapsed().as_secs() > u64::from(CONTROL_WAIT_SECONDS) {
+                bail!(
+                    "PostgreSQL has been stopping for {CONTROL_WAIT_SECONDS} s; look at its log and try again"
+                );
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        Ok(())
     }
 
     /// The superuser's connection string for a database.
