@@ -41,6 +41,12 @@ fn names_become_physical_where_they_stand() {
         ("ALTER TABLE users OWNER TO CURRENT_USER", "ALTER TABLE users OWNER TO CURRENT_USER"),
         ("SELECT a COLLATE public.german FROM users", "SELECT a COLLATE T.german FROM users"),
         ("SELECT 1 OPERATOR(public.+) 2", "SELECT 1 OPERATOR(T.+) 2"),
+        (
+            "ALTER TABLE public.a ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME public.s START WITH 1)",
+            "ALTER TABLE T.a ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME T.s START WITH 1)",
+        ),
+        ("REVOKE USAGE ON SCHEMA public FROM PUBLIC", "REVOKE USAGE ON SCHEMA T FROM PUBLIC"),
+        ("SET default_tablespace = ''", "SET default_tablespace = ''"),
         ("SHOW search_path ;", "SELECT palisade.search_path() AS search_path ;"),
         ("SHOW timezone", "SHOW timezone"),
         // The filtered catalogs are views.
@@ -55,6 +61,18 @@ fn names_become_physical_where_they_stand() {
         ("SELECT ext.digest('a')", "SELECT ext.digest('a')"),
     ] {
         assert_eq!(sent(text).as_deref(), Ok(want), "{text}");
+    }
+}
+
+#[test]
+fn foreign_names_are_refused_wherever_they_stand() {
+    for text in [
+        "ALTER TABLE a ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME other.s)",
+        "CREATE TABLE a (id int GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME other.s))",
+        "SET default_tablespace = 'other'",
+        "GRANT USAGE ON SCHEMA other TO PUBLIC",
+    ] {
+        assert!(sent(text).is_err(), "{text}");
     }
 }
 

@@ -177,10 +177,10 @@ fn setting(access: &Access, ns: &Namespace) -> Resolved {
         "client_encoding" => same(&["utf8", "utf-8", "unicode"]),
         "standard_conforming_strings" => same(&["on", "true", "1", "yes"]),
         "backslash_quote" => same(&["safe_encoding"]),
+        // Empty is what it is anyway.
+        "default_tablespace" | "temp_tablespaces" => same(&["", "''"]),
         "search_path"
         | "session_replication_role"
-        | "default_tablespace"
-        | "temp_tablespaces"
         | "session_preload_libraries"
         | "local_preload_libraries"
         | "dynamic_library_path"

@@ -42,6 +42,15 @@ pub(super) fn index_element(walk: &mut Walk<'_>, opclass: &[p::Node], collation:
 
 /// Options with names in them: `OWNED BY table.column`, `SET setting` of a function.
 pub(super) fn option(walk: &mut Walk<'_>, e: &p::DefElem) {
+    // The sequence of an identity column, as pg_dump names it.
+    if e.defname == "sequence_name" {
+        let names = match e.arg.as_ref().and_then(|a| a.node.as_ref()) {
+            Some(Node::List(list)) => strings(&list.items),
+            _ => None,
+        };
+        let Some(names) = names else { return walk.unknown("name of a sequence") };
+        return walk.listed(Class::Relation, Action::Create, &names);
+    }
     if e.defname == "owned_by"
         && let Some(Node::List(list)) = e.arg.as_ref().and_then(|a| a.node.as_ref())
     {
@@ -231,7 +240,12 @@ fn object(walk: &mut Walk<'_>, kind: i32, node: Option<&p::Node>, action: Action
     match class_of(kind) {
         Some(Class::Schema) => match &names[..] {
             [name] => {
-                walk.push(Class::Schema, action, ["", "", name], walk.tokens.find(&walk.within, &[name]))
+                // Behind it may stand the role PUBLIC, which is spelled like a schema.
+                let place = match action {
+                    Action::Grant => walk.tokens.find_first(&walk.within, &[name]),
+                    _ => walk.tokens.find(&walk.within, &[name]),
+                };
+                walk.push(Class::Schema, action, ["", "", name], place);
             }
             _ => walk.unknown("schema name"),
         },

@@ -119,6 +119,19 @@ impl<'t> Tokens<'t> {
         }
     }
 
+    /// The place of the first such chain, where the grammar has the name before anything that is spelled like it.
+    pub(super) fn find_first(&self, within: &Range<usize>, words: &[&str]) -> Place {
+        let chains = self.chains.get_or_init(|| self.index());
+        let Some(starts) = chains.get(&words.join(SEPARATOR)) else { return Place::Unknown };
+        let first = starts.partition_point(|&byte| byte < within.start);
+        match starts.get(first) {
+            Some(byte) if *byte < within.end => {
+                self.chain(*byte, words.len()).map_or(Place::Unknown, place_of)
+            }
+            _ => Place::Unknown,
+        }
+    }
+
     /// Every chain of the text that is no part of a longer one: its folded words, and where it starts.
     fn index(&self) -> HashMap<String, Vec<usize>> {
         let mut chains: HashMap<String, Vec<usize>> = HashMap::new();
