@@ -36,7 +36,7 @@ export function NewTenantPage() {
 }
 
 function Wizard({ create }: { create: ReturnType<typeof useCreateTenant> }) {
-  const form = useForm({ resolver: zodResolver(draftSchema), defaultValues: EMPTY_DRAFT });
+  const form = useForm({ resolver: zodResolver(draftSchema), defaultValues: EMPTY_DRAFT, mode: "onChange" });
   const [step, setStep] = useState(0);
   const [request, setRequest] = useState<KeyedRequest | null>(null);
   const panel = useRef<HTMLFormElement>(null);
