@@ -261,12 +261,7 @@ impl Pool {
         let settings = Arc::new(settings);
         let mut held = self.take(shared).await?;
         let server = &mut held.server;
-        let mut statements = server.settings.difference(&settings);
-        if std::mem::take(&mut server.rerole)
-            && let Some(owner) = self.owner_role()
-        {
-            statements.insert(0, format!("SET ROLE \"{owner}\""));
-        }
+        let statements = server.bring(&settings, self.owner_role());
         if !statements.is_empty() {
             let limit = Duration::from_millis(shared.config.server_connect_timeout_ms);
             let statements = statements.join(";");
@@ -274,7 +269,6 @@ impl Pool {
             let set = tokio::time::timeout(limit, set).await;
             set.map_err(|_| PoolError::Server(ServerError::Timeout))?.map_err(PoolError::Server)?;
         }
-        server.settings = settings.clone();
         let welcome = (settings, server.parameters.clone());
         self.give(held, shared);
         let mut welcomes = self.welcomes.lock();

@@ -147,11 +147,29 @@ impl Server {
                 _ => return Err(ServerError::Protocol),
             }
         }
+        self.discarded();
+        Ok(())
+    }
+
+    /// `DISCARD ALL` has been completed: the session is as it was at login, but for the role.
+    pub(crate) fn discarded(&mut self) {
         self.settings = Arc::default();
         self.statements.clear();
         self.unnamed = None;
         self.rerole = true;
-        Ok(())
+    }
+
+    /// The statements that bring the session to these settings, and to its owner's role where it was lost. They are
+    /// taken as done.
+    pub(crate) fn bring(&mut self, settings: &Arc<Settings>, owner: Option<&str>) -> Vec<String> {
+        let mut statements = self.settings.difference(settings);
+        if std::mem::take(&mut self.rerole)
+            && let Some(owner) = owner
+        {
+            statements.insert(0, format!("SET ROLE \"{owner}\""));
+        }
+        self.settings = settings.clone();
+        statements
     }
 }
 

@@ -1,6 +1,5 @@
 //! What completed statements did to the session.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use palisade_policies::Effect;
@@ -74,11 +73,7 @@ impl Session {
         self.settings = self.base.clone();
         self.names.clear();
         self.unnamed = None;
-        let server = &mut link.held.server;
-        server.settings = Arc::default();
-        server.rerole = true;
-        server.statements.clear();
-        server.unnamed = None;
+        link.held.server.discarded();
         self.unpin(link, Pins::all_but_session());
     }
 

@@ -193,13 +193,7 @@ impl Session {
         if !server.rerole && Arc::ptr_eq(&server.settings, &self.settings) {
             return;
         }
-        let mut statements = server.settings.difference(&self.settings);
-        if std::mem::take(&mut server.rerole)
-            && let Some(owner) = self.pool.owner_role()
-        {
-            statements.insert(0, format!("SET ROLE \"{owner}\""));
-        }
-        server.settings = self.settings.clone();
+        let statements = server.bring(&self.settings, self.pool.owner_role());
         if statements.is_empty() {
             return self.tell(link);
         }
