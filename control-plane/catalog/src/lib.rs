@@ -5,6 +5,7 @@
 //! - [`names`]: physical names in PostgreSQL, made from the tenant's id and nothing else.
 //! - [`secrets`]: derived server passwords, client secrets and their SCRAM verifiers.
 //! - [`snapshot`]: what the data plane needs to know about tenants.
+//! - [`tls`]: how connections to PostgreSQL are encrypted, and what ties a login to them.
 //! - [`audit`]: one event schema for both planes.
 
 pub mod audit;
@@ -12,3 +13,4 @@ pub mod ids;
 pub mod names;
 pub mod secrets;
 pub mod snapshot;
+pub mod tls;
