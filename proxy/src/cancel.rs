@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+
+use crate::upstream::Upstream;
 
 /// Longest time for one.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A server connection's own key.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Target {
-    pub(crate) server: std::sync::Arc<str>,
+    pub(crate) upstream: std::sync::Arc<Upstream>,
     pub(crate) pid: i32,
     pub(crate) key: i32,
 }
@@ -28,8 +29,8 @@ async fn exchange(target: &Target) {
     for word in [16, 80_877_102, target.pid, target.key] {
         packet.extend_from_slice(&word.to_be_bytes());
     }
-    let Ok(mut stream) = TcpStream::connect(&*target.server).await else { return };
-    if stream.write_all(&packet).await.is_ok() {
+    let Ok(mut stream) = target.upstream.stream().await else { return };
+    if stream.write_all(&packet).await.is_ok() && stream.flush().await.is_ok() {
         // The server closes when the signal has been sent.
         let _ = stream.read(&mut [0; 1]).await;
     }

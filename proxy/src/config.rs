@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use palisade_catalog::tls::ServerTls;
 use serde::{Deserialize, Serialize};
 
 /// Whether clients may, or must, encrypt.
@@ -36,8 +37,14 @@ pub struct ProxyConfig {
     pub tls_cert_file: PathBuf,
     /// File with the certificate's private key (PEM). Needed unless `tls` is `off`.
     pub tls_key_file: PathBuf,
-    /// Host and port of PostgreSQL. Required.
+    /// Host and port of PostgreSQL. Required. IPv6 addresses stand in brackets.
     pub server: String,
+    /// TLS to PostgreSQL, as libpq's `sslmode`: `disable`, `prefer`, `require`, `verify-ca` or `verify-full`.
+    /// Default `prefer`.
+    pub server_tls: ServerTls,
+    /// File with the certificate authorities (PEM) that may sign PostgreSQL's certificate. Needed by `verify-ca` and
+    /// `verify-full`.
+    pub server_tls_ca_file: PathBuf,
     /// Database that holds Palisade's tables and the tenants. Default `palisade`.
     pub database: String,
     /// File with the master key (64 hexadecimal digits). Required.
@@ -101,6 +108,8 @@ impl Default for ProxyConfig {
             tls_cert_file: PathBuf::new(),
             tls_key_file: PathBuf::new(),
             server: String::new(),
+            server_tls: ServerTls::default(),
+            server_tls_ca_file: PathBuf::new(),
             database: "palisade".into(),
             master_key_file: PathBuf::new(),
             snapshot_file: PathBuf::new(),
@@ -147,6 +156,10 @@ impl ProxyConfig {
         check(
             self.tls == TlsMode::Off || files,
             "tls_cert_file and tls_key_file must name files unless tls is off",
+        );
+        check(
+            !self.server_tls.verifies() || !self.server_tls_ca_file.as_os_str().is_empty(),
+            "server_tls_ca_file must name a file for server_tls verify-ca and verify-full",
         );
         for (value, name) in [
             (self.max_client_connections, "max_client_connections"),

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use palisade_catalog::names::{CHANGES_CHANNEL, PROXY_ROLE};
 use palisade_catalog::snapshot::{Snapshot, TenantEntry};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
-use tokio_postgres::{AsyncMessage, Client, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
 
 use crate::Shared;
 
@@ -37,27 +38,38 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
 
 /// Connects as the proxy's own role; notifications wake whoever waits.
 pub(crate) async fn connect(shared: &Shared, told: &Arc<Notify>) -> Result<Client, tokio_postgres::Error> {
-    let (host, port) = shared.config.server.rsplit_once(':').unwrap_or((&shared.config.server, "5432"));
-    let mut config = tokio_postgres::Config::new();
+    let (mut config, tls) = shared.upstream.library();
     config
-        .host(host)
-        .port(port.parse().unwrap_or(5432))
         .dbname(&shared.config.database)
         .user(PROXY_ROLE)
         .password(shared.master.server_password(PROXY_ROLE, 1))
         .application_name("palisade proxy")
-        .options("-c search_path=pg_catalog,pg_temp -c statement_timeout=10000")
-        .connect_timeout(Duration::from_millis(shared.config.server_connect_timeout_ms));
-    let (client, mut connection) = config.connect(NoTls).await?;
-    let told = told.clone();
-    tokio::spawn(async move {
-        while let Some(Ok(message)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
-            if matches!(message, AsyncMessage::Notification(_)) {
-                told.notify_one();
-            }
+        .options("-c search_path=pg_catalog,pg_temp -c statement_timeout=10000");
+    match tls {
+        Some(tls) => {
+            let (client, connection) = config.connect(tls).await?;
+            tokio::spawn(listen(connection, told.clone()));
+            Ok(client)
         }
-    });
-    Ok(client)
+        None => {
+            let (client, connection) = config.connect(NoTls).await?;
+            tokio::spawn(listen(connection, told.clone()));
+            Ok(client)
+        }
+    }
+}
+
+/// Drives a connection to its end and wakes whoever waits at every notification.
+async fn listen<S, T>(mut connection: Connection<S, T>, told: Arc<Notify>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(Ok(message)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+        if matches!(message, AsyncMessage::Notification(_)) {
+            told.notify_one();
+        }
+    }
 }
 
 async fn follow_once(shared: &Shared) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

@@ -7,7 +7,8 @@
 //! - `listener`: accepts clients; `tls`, `stream`, `startup`: let them in; `clients`: who is in, and cancel keys.
 //! - `session`: judges and relays; `verdicts`: what was decided about a text; `statements`, `settings`, `pins`: what a
 //!   session has, and how it follows its client from one server connection to the next.
-//! - `pool`: server connections of one login of one tenant; `server`: one of them; `cancel`: a cancel on its way.
+//! - `pool`: server connections of one login of one tenant; `server`: one of them; `upstream`: the way to
+//!   PostgreSQL; `cancel`: a cancel on its way.
 //! - `rename`: physical names never reach a client.
 //! - `metrics`, `http`, `console`: what can be seen from outside.
 //!
@@ -39,6 +40,7 @@ mod startup;
 mod statements;
 mod stream;
 mod tls;
+mod upstream;
 mod verdicts;
 
 use std::net::SocketAddr;
@@ -75,6 +77,9 @@ pub enum StartError {
     /// TLS was asked for and cannot be offered.
     #[error("TLS to clients: {0}")]
     Tls(#[from] tls::TlsError),
+    /// The way to PostgreSQL cannot be prepared.
+    #[error(transparent)]
+    Upstream(#[from] upstream::UpstreamError),
     /// A metric is registered twice.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -95,6 +100,7 @@ pub(crate) struct Shared {
     pub(crate) pools: pool::Pools,
     pub(crate) metrics: metrics::Metrics,
     pub(crate) tls: Option<tls::Tls>,
+    pub(crate) upstream: Arc<upstream::Upstream>,
     /// One for each client that may come.
     pub(crate) slots: Arc<tokio::sync::Semaphore>,
     /// A new process has taken the listeners over.
@@ -128,9 +134,10 @@ impl Proxy {
             tenants: ArcSwap::from_pointee(follower::load(&config.snapshot_file)),
             audit,
             clients: clients::Clients::default(),
-            pools: pool::Pools::new(&config.server, config.max_server_connections),
+            pools: pool::Pools::new(config.max_server_connections),
             metrics: metrics::Metrics::new()?,
             tls: tls::Tls::load(&config)?,
+            upstream: Arc::new(upstream::Upstream::new(&config)?),
             slots: Arc::new(tokio::sync::Semaphore::new(config.max_client_connections)),
             upgrading: AtomicBool::new(false),
             config,

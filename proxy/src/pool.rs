@@ -151,7 +151,7 @@ impl Pool {
             Ok(slot) if !self.paused() => slot,
             _ => self.wait(shared).await?,
         };
-        while let Some(server) = self.pop() {
+        while let Some(mut server) = self.pop() {
             if server.quiet() {
                 return Ok(Held { server, _slot: slot });
             }
@@ -204,7 +204,7 @@ impl Pool {
         parameters.extend(idle.as_deref().map(|ms| ("idle_in_transaction_session_timeout", ms)));
         let password = shared.master.server_password(&self.key.role, self.key.generation);
         let timeout = Duration::from_millis(shared.config.server_connect_timeout_ms);
-        let opened = server::connect(&shared.config.server, &parameters, &password, timeout).await;
+        let opened = server::connect(&shared.upstream, &parameters, &password, timeout).await;
         let opened = opened.map_err(|error| {
             tracing::warn!(%error, tenant = %self.key.slug, "no server connection");
             shared.metrics.server_errors.inc();
@@ -214,7 +214,7 @@ impl Pool {
         let parameters =
             opened.parameters.iter().map(|(name, value)| (name.clone(), self.shown(name, value))).collect();
         let most = NonZeroUsize::new(shared.config.server_prepared_statements).unwrap_or(NonZeroUsize::MIN);
-        Ok(Server::new(opened, shared.pools.address.clone(), parameters, most, budget))
+        Ok(Server::new(opened, shared.upstream.clone(), parameters, most, budget))
     }
 
     /// The role that owns the tenant's objects, where the login works as it.
@@ -347,19 +347,17 @@ pub(crate) struct Pools {
     paused: Mutex<HashSet<Option<String>>>,
     budget: Arc<Semaphore>,
     waiting: AtomicUsize,
-    address: Arc<str>,
 }
 
 impl Pools {
     /// No pool yet; `budget` connections for all of them.
-    pub(crate) fn new(address: &str, budget: usize) -> Self {
+    pub(crate) fn new(budget: usize) -> Self {
         Self {
             all: Mutex::default(),
             definitions: Mutex::default(),
             paused: Mutex::default(),
             budget: Arc::new(Semaphore::new(budget)),
             waiting: AtomicUsize::new(0),
-            address: address.into(),
         }
     }
 

@@ -8,15 +8,18 @@ use bytes::BytesMut;
 use lru::LruCache;
 use palisade_wire::error::Fields;
 use palisade_wire::frame::{self, HEADER_BYTES};
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::authentication::sasl::{
+    ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256,
+};
 use postgres_protocol::message::frontend;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::cancel::Target;
 use crate::settings::Settings;
 use crate::statements::{Prepared, ServerStatement};
+use crate::stream::Stream;
+use crate::upstream::Upstream;
 
 /// Longest message of a server during login, in bytes.
 const LOGIN_MESSAGE_BYTES: usize = 64 << 10;
@@ -30,6 +33,12 @@ pub(crate) enum ServerError {
     /// The server took too long.
     #[error("the server did not answer in time")]
     Timeout,
+    /// The server has failed just now and is not asked again at once.
+    #[error("the server has failed a moment ago")]
+    Down,
+    /// The server speaks no TLS, and TLS is demanded.
+    #[error("the server offers no TLS, and [proxy] server_tls demands it")]
+    Unencrypted,
     /// The server refused; the words are its own.
     #[error("the server refused")]
     Refused(Fields),
@@ -43,7 +52,7 @@ pub(crate) type Parameters = std::collections::BTreeMap<String, String>;
 
 /// A connection that has just logged in.
 pub(crate) struct LoggedIn {
-    stream: TcpStream,
+    stream: Stream,
     /// What the server reported at login.
     pub(crate) parameters: Vec<(String, String)>,
     pid: i32,
@@ -52,7 +61,7 @@ pub(crate) struct LoggedIn {
 
 /// A connection with what is known of its session.
 pub(crate) struct Server {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) input: BytesMut,
     /// Where a cancel for it goes.
     pub(crate) target: Target,
@@ -76,7 +85,7 @@ impl Server {
     /// A fresh session. Holds at most `statements` named statements.
     pub(crate) fn new(
         server: LoggedIn,
-        address: Arc<str>,
+        upstream: Arc<Upstream>,
         parameters: Parameters,
         statements: NonZeroUsize,
         budget: OwnedSemaphorePermit,
@@ -86,7 +95,7 @@ impl Server {
         Self {
             stream,
             input: BytesMut::new(),
-            target: Target { server: address, pid, key },
+            target: Target { upstream, pid, key },
             parameters: Arc::new(parameters),
             settings: Arc::default(),
             rerole: false,
@@ -99,10 +108,13 @@ impl Server {
     }
 
     /// Whether the server has said nothing and has not gone away while nobody listened.
-    pub(crate) fn quiet(&self) -> bool {
-        let mut byte = [0];
-        self.input.is_empty()
-            && matches!(self.stream.try_read(&mut byte), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
+    pub(crate) fn quiet(&mut self) -> bool {
+        self.input.is_empty() && self.stream.quiet()
+    }
+
+    async fn say(&mut self, message: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(message).await?;
+        self.stream.flush().await
     }
 
     /// Sends statements that set, and takes in what is reported of them.
@@ -112,7 +124,7 @@ impl Server {
         shown: impl Fn(&str, &str) -> String,
     ) -> Result<(), ServerError> {
         let query = frame::message(b'Q', &[statements.as_bytes(), b"\0"].concat());
-        self.stream.write_all(&query).await?;
+        self.say(&query).await?;
         let mut refused = None;
         loop {
             let (tag, body) = message(&mut self.stream).await?;
@@ -136,7 +148,7 @@ impl Server {
     /// be used again.
     pub(crate) async fn discard_all(&mut self) -> Result<(), ServerError> {
         let query = frame::message(b'Q', b"DISCARD ALL\0");
-        self.stream.write_all(&query).await?;
+        self.say(&query).await?;
         let mut completed = false;
         loop {
             let (tag, body) = message(&mut self.stream).await?;
@@ -175,23 +187,27 @@ impl Server {
 
 /// Connects and logs in with these startup parameters.
 pub(crate) async fn connect(
-    address: &str,
+    upstream: &Upstream,
     parameters: &[(&str, &str)],
     password: &str,
     timeout: Duration,
 ) -> Result<LoggedIn, ServerError> {
-    match tokio::time::timeout(timeout, login(address, parameters, password)).await {
+    let stream = upstream.dial().await?;
+    match tokio::time::timeout(timeout, login(stream, parameters, password)).await {
         Ok(result) => result,
         Err(_) => Err(ServerError::Timeout),
     }
 }
 
-async fn login(address: &str, parameters: &[(&str, &str)], password: &str) -> Result<LoggedIn, ServerError> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
+async fn login(
+    mut stream: Stream,
+    parameters: &[(&str, &str)],
+    password: &str,
+) -> Result<LoggedIn, ServerError> {
     let mut out = BytesMut::new();
     frontend::startup_message(parameters.iter().copied(), &mut out)?;
     stream.write_all(&out).await?;
+    stream.flush().await?;
     let mut server = LoggedIn { stream, parameters: Vec::new(), pid: 0, key: 0 };
     let mut scram = None;
     loop {
@@ -223,7 +239,7 @@ fn parameter(body: &[u8]) -> Result<(String, String), ServerError> {
     Ok((text(name), text(value)))
 }
 
-async fn message(stream: &mut TcpStream) -> Result<(u8, Vec<u8>), ServerError> {
+async fn message(stream: &mut (impl AsyncRead + Unpin)) -> Result<(u8, Vec<u8>), ServerError> {
     let mut head = [0; HEADER_BYTES];
     stream.read_exact(&mut head).await?;
     let header = frame::header(&head).ok().flatten().ok_or(ServerError::Protocol)?;
@@ -237,7 +253,7 @@ async fn message(stream: &mut TcpStream) -> Result<(u8, Vec<u8>), ServerError> {
 
 /// One step of the login. Only SCRAM is spoken: a server that asks for the password itself is refused.
 async fn authenticate(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     body: &[u8],
     password: &str,
     scram: &mut Option<ScramSha256>,
@@ -247,8 +263,9 @@ async fn authenticate(
     match (i32::from_be_bytes(*code), scram.as_mut()) {
         (0, _) => return Ok(()),
         (10, None) => {
-            let exchange = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
-            frontend::sasl_initial_response(SCRAM_SHA_256, exchange.message(), &mut out)?;
+            let (mechanism, binding) = mechanism(data, stream).ok_or(ServerError::Protocol)?;
+            let exchange = ScramSha256::new(password.as_bytes(), binding);
+            frontend::sasl_initial_response(mechanism, exchange.message(), &mut out)?;
             *scram = Some(exchange);
         }
         (11, Some(exchange)) => {
@@ -259,5 +276,19 @@ async fn authenticate(
         _ => return Err(ServerError::Protocol),
     }
     stream.write_all(&out).await?;
+    stream.flush().await?;
     Ok(())
+}
+
+/// The mechanism to take of those that the server offers: tied to the TLS connection where that can be.
+fn mechanism(offer: &[u8], stream: &Stream) -> Option<(&'static str, ChannelBinding)> {
+    let offers = |name: &str| offer.split(|byte| *byte == 0).any(|offered| offered == name.as_bytes());
+    match stream.peer_end_point() {
+        Some(hash) if offers(SCRAM_SHA_256_PLUS) => {
+            Some((SCRAM_SHA_256_PLUS, ChannelBinding::tls_server_end_point(hash)))
+        }
+        Some(_) if offers(SCRAM_SHA_256) => Some((SCRAM_SHA_256, ChannelBinding::unrequested())),
+        _ if offers(SCRAM_SHA_256) => Some((SCRAM_SHA_256, ChannelBinding::unsupported())),
+        _ => None,
+    }
 }

@@ -99,7 +99,7 @@ fn server(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
 
 async fn accept(config: Arc<ServerConfig>, tcp: TcpStream) -> Option<Stream> {
     let stream = TlsAcceptor::from(config).accept(tcp).await.ok()?;
-    Some(Stream::Tls(Box::new(stream)))
+    Some(Stream::tls(stream.into()))
 }
 
 /// A client that begins with a handshake is taken at its word; it must name the protocol.

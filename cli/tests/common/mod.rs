@@ -19,13 +19,17 @@ pub(crate) struct Installation {
     proxy_port: u16,
     console_port: u16,
     metrics_port: u16,
-    settings: Vec<(&'static str, &'static str)>,
+    settings: Vec<(String, String)>,
     child: Option<Child>,
     demo: bool,
 }
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 impl Installation {
@@ -35,7 +39,7 @@ impl Installation {
     }
 
     /// Starts one with settings, given as variables.
-    pub(crate) fn with(name: &str, demo: bool, settings: &[(&'static str, &'static str)]) -> Self {
+    pub(crate) fn with(name: &str, demo: bool, settings: &[(&str, &str)]) -> Self {
         let folder = std::env::temp_dir().join(format!("palisade-test-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         let mut it = Self {
@@ -44,7 +48,7 @@ impl Installation {
             proxy_port: free_port(),
             console_port: free_port(),
             metrics_port: free_port(),
-            settings: settings.to_vec(),
+            settings: owned(settings),
             child: None,
             demo,
         };
@@ -65,7 +69,7 @@ impl Installation {
             .env("PALISADE__PROXY__LISTEN", format!("127.0.0.1:{}", self.proxy_port))
             .env("PALISADE__PROXY__ADMIN_LISTEN", format!("127.0.0.1:{}", self.console_port))
             .env("PALISADE__PROXY__METRICS_LISTEN", format!("127.0.0.1:{}", self.metrics_port))
-            .envs(self.settings.iter().copied())
+            .envs(self.settings.iter().cloned())
             .env("RUST_LOG", "warn")
             .stdout(Stdio::null())
             .stderr(Stdio::inherit());
@@ -84,6 +88,14 @@ impl Installation {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Starts again with other settings. The demo tenants stay as they are.
+    pub(crate) fn restart(&mut self, settings: &[(&str, &str)]) {
+        self.stop();
+        self.settings = owned(settings);
+        self.demo = false;
+        self.launch();
     }
 
     /// The data folder.

@@ -12,6 +12,7 @@ use tokio_util::io::poll_read_buf;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{End, Link, MOST_READ_BYTES, READ_BYTES, Session};
+use crate::stream::Stream;
 
 /// What waits in a buffer before its source is read no further, in bytes.
 const HIGH_WATER: usize = 64 << 10;
@@ -85,12 +86,12 @@ impl Session {
             if !link.events.is_empty() {
                 return Poll::Ready(Ok(Pumped::Record));
             }
-            let mut moved = write(Pin::new(&mut link.held.server.stream), &mut link.to_server, cx)?;
-            moved |= write(Pin::new(&mut self.client), &mut link.to_client, cx)?;
-            if link.released() {
+            let mut moved = write(&mut link.held.server.stream, &mut link.to_server, cx)?;
+            moved |= write(&mut self.client, &mut link.to_client, cx)?;
+            if link.released() && !self.client.holds_back() {
                 return Poll::Ready(Ok(Pumped::Released));
             }
-            if link.fatal && link.to_client.is_empty() {
+            if link.fatal && link.to_client.is_empty() && !self.client.holds_back() {
                 return Poll::Ready(Err(End::Gone));
             }
             if link.to_client.len() < HIGH_WATER {
@@ -146,10 +147,10 @@ impl Session {
 }
 
 /// Writes what waits; says whether anything went out.
-fn write(mut to: Pin<&mut impl AsyncWrite>, bytes: &mut BytesMut, cx: &mut Context<'_>) -> Result<bool, End> {
+fn write(to: &mut Stream, bytes: &mut BytesMut, cx: &mut Context<'_>) -> Result<bool, End> {
     let mut moved = false;
     while !bytes.is_empty() {
-        match to.as_mut().poll_write(cx, bytes)? {
+        match Pin::new(&mut *to).poll_write(cx, bytes)? {
             Poll::Ready(0) => return Err(End::Gone),
             Poll::Ready(written) => {
                 bytes.advance(written);
@@ -158,9 +159,9 @@ fn write(mut to: Pin<&mut impl AsyncWrite>, bytes: &mut BytesMut, cx: &mut Conte
             Poll::Pending => return Ok(moved),
         }
     }
-    if moved {
+    if to.holds_back() {
         // TLS keeps records back until it is flushed; what it cannot send now goes out with the next poll.
-        let _ = to.poll_flush(cx)?;
+        let _ = Pin::new(to).poll_flush(cx)?;
     }
     Ok(moved)
 }
