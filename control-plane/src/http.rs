@@ -17,7 +17,6 @@ mod endpoints;
 mod events;
 mod flood;
 mod idempotency;
-mod keys;
 mod migrations;
 mod misc;
 mod openapi;

@@ -7,21 +7,17 @@ use std::time::{Duration, Instant};
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use jsonwebtoken::Validation;
-use jsonwebtoken::errors::ErrorKind;
 use palisade_catalog::audit::Decision;
+use palisade_tokens::{Expected, Sources, TokenError, Tokens};
 use parking_lot::Mutex;
 use serde::Deserialize;
 
 use crate::config::AuthConfig;
 use crate::http::endpoints::{ROLES, Right, allows, right};
 use crate::http::flood::Flood;
-use crate::http::keys::{Key, Keys};
 use crate::http::problem::Problem;
 use crate::{Shared, audit, provision};
 
-/// Longest token, in bytes.
-const TOKEN_BYTES: usize = 8_192;
 /// Longest subject, in bytes.
 const SUBJECT_BYTES: usize = 200;
 
@@ -50,6 +46,10 @@ fn unknown(code: &'static str, detail: &str) -> Refusal {
     Refusal { code, subject: None, problem: Box::new(Problem::unauthorized(detail)) }
 }
 
+fn refused(error: TokenError) -> Refusal {
+    unknown(error.code(), &error.to_string())
+}
+
 impl Caller {
     fn may(&self, right: Option<Right>) -> Result<(), Refusal> {
         let refuse = |detail: String| Refusal {
@@ -68,21 +68,26 @@ impl Caller {
 
 /// Checks tokens.
 pub(crate) struct Verifier {
-    pub(crate) keys: Keys,
-    validation: Validation,
+    pub(crate) tokens: Tokens,
     flood: Mutex<Flood>,
 }
 
 impl Verifier {
     /// Reads the keys.
     pub(crate) fn new(config: &AuthConfig) -> Result<Self, String> {
-        let mut validation = Validation::default();
-        validation.set_issuer(&[&config.issuer]);
-        validation.set_audience(&[&config.audience]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        validation.validate_nbf = true;
-        validation.leeway = config.leeway_seconds;
-        Ok(Self { keys: Keys::new(config)?, validation, flood: Mutex::new(Flood::default()) })
+        let sources = Sources {
+            algorithm: config.algorithm.clone(),
+            public_key_file: config.public_key_file.clone(),
+            jwks_file: config.jwks_file.clone(),
+            jwks_url: config.jwks_url.clone(),
+            development_secret_file: config.development_secret_file.clone(),
+        };
+        let expected = Expected {
+            issuer: config.issuer.clone(),
+            audience: config.audience.clone(),
+            leeway_seconds: config.leeway_seconds,
+        };
+        Ok(Self { tokens: Tokens::new(&sources, &expected)?, flood: Mutex::new(Flood::default()) })
     }
 
     /// The caller of a request. Nothing of the token is repeated.
@@ -91,41 +96,7 @@ impl Verifier {
         let Some(token) = header.and_then(|h| h.strip_prefix("Bearer ")).map(str::trim) else {
             return Err(unknown("no_token", "send a token in the header Authorization: Bearer …"));
         };
-        if token.len() > TOKEN_BYTES {
-            return Err(unknown("oversized_token", "the token is too long"));
-        }
-        let header = jsonwebtoken::decode_header(token)
-            .map_err(|_| unknown("malformed_token", "the token is not valid"))?;
-        if header.crit.is_some() {
-            return Err(unknown("malformed_token", "the token's critical headers are not known"));
-        }
-        let mut refusal = unknown("unknown_key", "the token's key is not known");
-        for key in self.keys.candidates(header.kid.as_deref()).await {
-            if key.algorithm != header.alg {
-                refusal = unknown("wrong_algorithm", "the token's algorithm is not accepted");
-                continue;
-            }
-            match self.check(token, &key) {
-                Ok(caller) => return Ok(caller),
-                Err(error) => refusal = error,
-            }
-        }
-        Err(refusal)
-    }
-
-    fn check(&self, token: &str, key: &Key) -> Result<Caller, Refusal> {
-        let mut validation = self.validation.clone();
-        validation.algorithms = vec![key.algorithm];
-        let claims = jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation)
-            .map_err(|error| match error.kind() {
-                ErrorKind::ExpiredSignature => unknown("expired_token", "the token has expired"),
-                ErrorKind::InvalidIssuer => unknown("wrong_issuer", "the token's issuer is not accepted"),
-                ErrorKind::InvalidAudience => unknown("wrong_audience", "the token is for another audience"),
-                ErrorKind::ImmatureSignature => unknown("early_token", "the token is not valid yet"),
-                ErrorKind::InvalidSignature => unknown("wrong_signature", "the token is not valid"),
-                _ => unknown("malformed_token", "the token is not valid"),
-            })?
-            .claims;
+        let claims: Claims = self.tokens.verify(token).await.map_err(refused)?;
         if claims.sub.is_empty()
             || claims.sub.len() > SUBJECT_BYTES
             || claims.sub.chars().any(char::is_control)
@@ -141,7 +112,7 @@ pub(crate) async fn follow_keys(shared: Arc<Shared>) {
     let mut tick = tokio::time::interval(Duration::from_secs(shared.config.auth.jwks_refresh_seconds));
     loop {
         tick.tick().await;
-        shared.tokens.keys.refresh().await;
+        shared.tokens.tokens.refresh().await;
     }
 }
 

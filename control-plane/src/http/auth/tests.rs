@@ -127,11 +127,11 @@ async fn a_key_set_rotates_and_unknown_keys_do_not_flood_its_server() {
     }
     assert_eq!(asked.load(Ordering::Relaxed), 1);
     // The periodic reading brings the new key and takes the old one away.
-    verifier.keys.refresh().await;
+    verifier.tokens.refresh().await;
     assert_eq!(outcome(&verifier, &token(&new, "new")).await, "ann");
     assert_eq!(outcome(&verifier, &token(&old, "old")).await, "unknown_key");
     // A document that cannot be read leaves the last known keys.
     *document.lock() = "{}".into();
-    verifier.keys.refresh().await;
+    verifier.tokens.refresh().await;
     assert_eq!(outcome(&verifier, &token(&new, "new")).await, "ann");
 }

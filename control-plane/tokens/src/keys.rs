@@ -1,15 +1,13 @@
 //! The keys that tokens are signed with: a PEM file, a JWKS file or URL with rotation, or a secret for development.
 //! A key has one algorithm; what a token's header says is compared with it, never followed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use tokio::sync::{Mutex, RwLock};
-
-use crate::config::AuthConfig;
 
 /// Longest JWKS document, in bytes.
 const JWKS_BYTES: u64 = 256 << 10;
@@ -24,6 +22,21 @@ const SECRET_BYTES: usize = 32;
 /// Shortest RSA modulus, in bits.
 const RSA_BITS: usize = 2_048;
 
+/// Where keys come from. Without any, no token holds.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// The algorithm of `public_key_file`: `EdDSA`, `ES256` or `RS256`.
+    pub algorithm: String,
+    /// A public key (PEM), for tokens without a key id.
+    pub public_key_file: Option<PathBuf>,
+    /// A key set (JWKS), for tokens with a key id.
+    pub jwks_file: Option<PathBuf>,
+    /// The address of a key set.
+    pub jwks_url: Option<String>,
+    /// A secret for HS256, 32 bytes or more. For development.
+    pub development_secret_file: Option<PathBuf>,
+}
+
 /// One key.
 #[derive(Clone)]
 pub(crate) struct Key {
@@ -34,7 +47,7 @@ pub(crate) struct Key {
 
 /// Where a JWKS document is.
 enum Source {
-    File(std::path::PathBuf),
+    File(PathBuf),
     Url(String),
 }
 
@@ -48,7 +61,7 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// Reads the files. A JWKS URL is asked later, so that a start does not need it.
-    pub(crate) fn new(config: &AuthConfig) -> Result<Self, String> {
+    pub(crate) fn new(config: &Sources) -> Result<Self, String> {
         let mut fixed = Vec::new();
         if let Some(file) = &config.public_key_file {
             fixed.push(pem(file, &config.algorithm)?);
