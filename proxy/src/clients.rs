@@ -13,10 +13,14 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::cancel::{self, Target};
+use crate::peers;
 use crate::pins::Pins;
 
 /// Most cancels on their way to servers.
 const CANCELS_IN_FLIGHT: usize = 64;
+
+/// Bytes of a long cancel key, as PostgreSQL 18 makes them.
+const LONG_KEY_BYTES: usize = 32;
 
 /// What a client is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +37,7 @@ pub(crate) enum State {
 /// A client that is let in.
 pub(crate) struct Client {
     pid: i32,
-    key: [u8; 4],
+    key: Box<[u8]>,
     pub(crate) tenant_id: String,
     pub(crate) tenant: String,
     pub(crate) login: String,
@@ -78,8 +82,8 @@ pub(crate) struct Identity {
 
 impl Client {
     /// The key that the client is given.
-    pub(crate) fn backend_key(&self) -> (i32, [u8; 4]) {
-        (self.pid, self.key)
+    pub(crate) fn backend_key(&self) -> (i32, &[u8]) {
+        (self.pid, &self.key)
     }
 
     /// The id in `SHOW CLIENTS`.
@@ -160,21 +164,24 @@ pub(crate) struct Clients {
     all: Mutex<HashMap<i32, Arc<Client>>>,
     per_tenant: Mutex<HashMap<String, usize>>,
     in_flight: Semaphore,
+    /// This proxy's number among its peers.
+    peer: u8,
 }
 
-impl Default for Clients {
-    fn default() -> Self {
+impl Clients {
+    /// Nobody yet. `peer`: this proxy's number among its peers.
+    pub(crate) fn new(peer: u8) -> Self {
         Self {
             all: Mutex::default(),
             per_tenant: Mutex::default(),
             in_flight: Semaphore::new(CANCELS_IN_FLIGHT),
+            peer,
         }
     }
-}
 
-impl Clients {
     /// Lets a client in, unless its tenant has `limit` already. [`Clients::remove`] takes it out.
-    pub(crate) fn add(&self, identity: Identity, limit: usize) -> Option<Arc<Client>> {
+    /// `long_key`: its protocol has long cancel keys.
+    pub(crate) fn add(&self, identity: Identity, limit: usize, long_key: bool) -> Option<Arc<Client>> {
         {
             let mut counts = self.per_tenant.lock();
             let count = counts.entry(identity.tenant_id.clone()).or_default();
@@ -186,14 +193,18 @@ impl Clients {
         let Identity { tenant_id, tenant, login, role, generation, verifier, address, encrypted } = identity;
         let mut all = self.all.lock();
         let pid = loop {
-            let pid = rand::random_range(1..i32::MAX);
-            if !all.contains_key(&pid) {
+            let pid = peers::key(self.peer, rand::random());
+            if pid != 0 && !all.contains_key(&pid) {
                 break pid;
             }
         };
         let client = Arc::new(Client {
             pid,
-            key: rand::random(),
+            key: if long_key {
+                Box::new(rand::random::<[u8; LONG_KEY_BYTES]>())
+            } else {
+                Box::new(rand::random::<[u8; 4]>())
+            },
             tenant_id,
             tenant,
             login,
@@ -215,6 +226,11 @@ impl Clients {
         });
         all.insert(pid, client.clone());
         Some(client)
+    }
+
+    /// A place among the cancels on their way, for one that a peer has to do.
+    pub(crate) fn forwarding(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.in_flight.try_acquire().ok()
     }
 
     /// Takes a client out.

@@ -19,6 +19,118 @@ pub enum TlsMode {
     Require,
 }
 
+/// The oldest version of TLS that clients may speak.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    #[default]
+    #[serde(rename = "1.2")]
+    V1_2,
+    /// TLS 1.3.
+    #[serde(rename = "1.3")]
+    V1_3,
+}
+
+/// Whether clients show certificates of their own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientCertificates {
+    /// They are not asked for one.
+    #[default]
+    Ignore,
+    /// One that is shown must be good.
+    Optional,
+    /// A client without a good one is refused.
+    Require,
+}
+
+/// `[proxy.jwt]`: JSON Web Tokens in a password's place.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JwtConfig {
+    /// The issuer that tokens must name. Empty: no token is accepted. Default empty.
+    pub issuer: String,
+    /// The audience that tokens must name. Default `palisade`.
+    pub audience: String,
+    /// The claim that names the tenant, by slug or id. Default `tenant`.
+    pub tenant_claim: String,
+    /// The claim that names the login within the tenant: a text, or a list of them. Default `login`.
+    pub login_claim: String,
+    /// The algorithm of `public_key_file`: `EdDSA`, `ES256` or `RS256`. Default `EdDSA`.
+    pub algorithm: String,
+    /// File with a public key (PEM). Good for tokens without a key id.
+    pub public_key_file: Option<PathBuf>,
+    /// File with a key set (JWKS). Good for tokens with a key id.
+    pub jwks_file: Option<PathBuf>,
+    /// Address of a key set (JWKS), `https://…`; `http://` on loopback only.
+    pub jwks_url: Option<String>,
+    /// How often the key set is read again, in seconds; a token with an unknown key id asks sooner. Default 300.
+    pub jwks_refresh_seconds: u64,
+    /// How far clocks may differ, in seconds. Default 30.
+    pub leeway_seconds: u64,
+}
+
+impl Default for JwtConfig {
+    fn default() -> Self {
+        Self {
+            issuer: String::new(),
+            audience: "palisade".into(),
+            tenant_claim: "tenant".into(),
+            login_claim: "login".into(),
+            algorithm: "EdDSA".into(),
+            public_key_file: None,
+            jwks_file: None,
+            jwks_url: None,
+            jwks_refresh_seconds: 300,
+            leeway_seconds: 30,
+        }
+    }
+}
+
+impl JwtConfig {
+    /// Whether tokens are accepted at all.
+    #[must_use]
+    pub fn enabled(&self) -> bool {
+        !self.issuer.is_empty()
+    }
+
+    fn errors(&self) -> Vec<String> {
+        if !self.enabled() {
+            return Vec::new();
+        }
+        let mut errors = Vec::new();
+        let mut check = |good: bool, text: &str| {
+            if !good {
+                errors.push(format!("[proxy.jwt] {text}"));
+            }
+        };
+        let sources = [self.public_key_file.is_some(), self.jwks_file.is_some(), self.jwks_url.is_some()];
+        check(sources.contains(&true), "public_key_file, jwks_file or jwks_url must be set where issuer is");
+        check(
+            matches!(self.algorithm.as_str(), "EdDSA" | "ES256" | "RS256"),
+            "algorithm must be EdDSA, ES256 or RS256",
+        );
+        let url = self.jwks_url.as_deref().unwrap_or("https://");
+        let local = ["http://127.0.0.1", "http://[::1]", "http://localhost"];
+        check(
+            url.starts_with("https://") || local.iter().any(|local| url.starts_with(local)),
+            "jwks_url must begin with https:// (http:// on loopback only)",
+        );
+        check(self.jwks_refresh_seconds > 0, "jwks_refresh_seconds must be at least 1");
+        errors
+    }
+}
+
+/// Another proxy of the same installation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// Its `peer_id`.
+    pub id: u8,
+    /// Its address for clients, host and port.
+    pub address: String,
+}
+
 /// `[proxy]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -37,6 +149,24 @@ pub struct ProxyConfig {
     pub tls_cert_file: PathBuf,
     /// File with the certificate's private key (PEM). Needed unless `tls` is `off`.
     pub tls_key_file: PathBuf,
+    /// The oldest version of TLS that clients may speak: `1.2` or `1.3`. Default `1.2`.
+    pub tls_min_version: TlsVersion,
+    /// Whether clients show certificates of their own: `ignore`, `optional` or `require`. Default `ignore`.
+    pub tls_client_certificates: ClientCertificates,
+    /// File with the certificate authorities (PEM) that may sign clients' certificates. Needed unless
+    /// `tls_client_certificates` is `ignore`.
+    pub tls_client_ca_file: PathBuf,
+    /// JSON Web Tokens in a password's place. Default: none is accepted.
+    pub jwt: JwtConfig,
+    /// Most failed logins of one address in a minute (of one /64 in IPv6); 0 is no limit. Default 100.
+    pub failed_logins_per_address: u32,
+    /// Most failed logins of one tenant in a minute, from addresses that have not logged in to it; 0 is no limit.
+    /// Default 1000.
+    pub failed_logins_per_tenant: u32,
+    /// This proxy's number among several behind one address, 0 to 127, for cancels. Default 0.
+    pub peer_id: u8,
+    /// The other proxies: a cancel that reaches the wrong one is handed to the one that knows its key. Default none.
+    pub peers: Vec<Peer>,
     /// Host and port of PostgreSQL. Required. IPv6 addresses stand in brackets.
     pub server: String,
     /// TLS to PostgreSQL, as libpq's `sslmode`: `disable`, `prefer`, `require`, `verify-ca` or `verify-full`.
@@ -107,6 +237,14 @@ impl Default for ProxyConfig {
             tls: TlsMode::Off,
             tls_cert_file: PathBuf::new(),
             tls_key_file: PathBuf::new(),
+            tls_min_version: TlsVersion::default(),
+            tls_client_certificates: ClientCertificates::default(),
+            tls_client_ca_file: PathBuf::new(),
+            jwt: JwtConfig::default(),
+            failed_logins_per_address: 100,
+            failed_logins_per_tenant: 1_000,
+            peer_id: 0,
+            peers: Vec::new(),
             server: String::new(),
             server_tls: ServerTls::default(),
             server_tls_ca_file: PathBuf::new(),
@@ -158,6 +296,18 @@ impl ProxyConfig {
             "tls_cert_file and tls_key_file must name files unless tls is off",
         );
         check(
+            self.tls_client_certificates == ClientCertificates::Ignore
+                || (self.tls != TlsMode::Off && !self.tls_client_ca_file.as_os_str().is_empty()),
+            "tls_client_ca_file must name a file, and tls not be off, unless tls_client_certificates is ignore",
+        );
+        let mut ids: Vec<u8> = self.peers.iter().map(|peer| peer.id).chain([self.peer_id]).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        check(
+            ids.len() == self.peers.len() + 1 && ids.last().is_some_and(|id| *id < 128),
+            "peer_id and the ids of peers must differ and be 0 to 127",
+        );
+        check(
             !self.server_tls.verifies() || !self.server_tls_ca_file.as_os_str().is_empty(),
             "server_tls_ca_file must name a file for server_tls verify-ca and verify-full",
         );
@@ -174,6 +324,7 @@ impl ProxyConfig {
         }
         check((50..=1000).contains(&self.follow_interval_ms), "follow_interval_ms must be 50 to 1000");
         check(self.max_statement_bytes >= 1024, "max_statement_bytes must be at least 1024");
+        errors.extend(self.jwt.errors());
         errors
     }
 }

@@ -4,7 +4,8 @@
 //! - `follower`: the tenants, kept in memory and in a file, followed without restart.
 //! - `audit`: the spool: durable before the client's answer, shipped to the catalog.
 //! - `service`: pingora owns the process's life: signals, listeners and their hand-over at an upgrade.
-//! - `listener`: accepts clients; `tls`, `stream`, `startup`: let them in; `clients`: who is in, and cancel keys.
+//! - `listener`: accepts clients; `tls`, `stream`, `startup`, `login`, `throttle`: let them in; `clients`: who is in, and cancel keys; `peers`: the
+//!   other proxies.
 //! - `session`: judges and relays; `verdicts`: what was decided about a text; `statements`, `settings`, `pins`: what a
 //!   session has, and how it follows its client from one server connection to the next.
 //! - `pool`: server connections of one login of one tenant; `server`: one of them; `upstream`: the way to
@@ -28,7 +29,9 @@ mod console;
 mod follower;
 mod http;
 mod listener;
+mod login;
 mod metrics;
+mod peers;
 mod pins;
 mod pool;
 mod rename;
@@ -39,6 +42,7 @@ mod settings;
 mod startup;
 mod statements;
 mod stream;
+mod throttle;
 mod tls;
 mod upstream;
 mod verdicts;
@@ -74,6 +78,9 @@ pub enum StartError {
     /// The console's password cannot be read.
     #[error("the console's password {0}: {1}; set [proxy] admin_password_file")]
     Password(std::path::PathBuf, std::io::Error),
+    /// The keys of tokens cannot be read.
+    #[error("[proxy.jwt] {0}")]
+    Tokens(String),
     /// TLS was asked for and cannot be offered.
     #[error("TLS to clients: {0}")]
     Tls(#[from] tls::TlsError),
@@ -100,6 +107,8 @@ pub(crate) struct Shared {
     pub(crate) pools: pool::Pools,
     pub(crate) metrics: metrics::Metrics,
     pub(crate) tls: Option<tls::Tls>,
+    pub(crate) bearer: Option<login::Bearer>,
+    pub(crate) throttle: throttle::Throttle,
     pub(crate) upstream: Arc<upstream::Upstream>,
     /// One for each client that may come.
     pub(crate) slots: Arc<tokio::sync::Semaphore>,
@@ -133,7 +142,12 @@ impl Proxy {
             judge: Judge::embedded()?,
             tenants: ArcSwap::from_pointee(follower::load(&config.snapshot_file)),
             audit,
-            clients: clients::Clients::default(),
+            clients: clients::Clients::new(config.peer_id),
+            bearer: login::Bearer::new(&config.jwt).map_err(StartError::Tokens)?,
+            throttle: throttle::Throttle::new(
+                config.failed_logins_per_address,
+                config.failed_logins_per_tenant,
+            ),
             pools: pool::Pools::new(config.max_server_connections),
             metrics: metrics::Metrics::new()?,
             tls: tls::Tls::load(&config)?,
@@ -163,6 +177,12 @@ impl Proxy {
         tasks.spawn(async move {
             if let Some(tls) = &certificates.tls {
                 tls.follow(&certificates.config).await;
+            }
+        });
+        let keys = shared.clone();
+        tasks.spawn(async move {
+            if let Some(bearer) = &keys.bearer {
+                bearer.follow().await;
             }
         });
         self.server.serve(shutdown).await;

@@ -86,7 +86,7 @@ impl Metrics {
             registry,
         };
         // Every label is there from the start, so that the first event shows in a rate.
-        for result in ["ok", "refused"] {
+        for result in ["ok", "refused", "throttled"] {
             metrics.logins.with_label_values(&[result]);
         }
         for reason in Pins::all_names() {

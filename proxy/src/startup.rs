@@ -2,28 +2,31 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use palisade_catalog::audit::{Class, Decision, Event, Plane};
-use palisade_catalog::snapshot::{Access, Login, TenantEntry};
+use palisade_catalog::snapshot::{Access, TenantEntry};
 use palisade_wire::error::Fields;
-use palisade_wire::frame::{self, HEADER_BYTES, message};
-use palisade_wire::scram;
-use palisade_wire::startup::{First, Request, STARTUP_BYTES, StartupError, first, request};
+use palisade_wire::frame::message;
+use palisade_wire::startup::{
+    First, LONG_KEYS_MINOR, NEWEST_MINOR, NEWEST_VERSION, Request, STARTUP_BYTES, StartupError, first,
+    request,
+};
 use time::OffsetDateTime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::Shared;
 use crate::clients::{Client, Identity};
+use crate::login::{self, Proof};
+use crate::peers;
 use crate::pool::Pool;
 use crate::server::Parameters;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::stream::Stream;
-use crate::tls;
-
-/// Longest message of a client during login, in bytes.
-const LOGIN_MESSAGE_BYTES: usize = 4_096;
+use crate::throttle::Refused;
+use crate::tls::{self, Opened};
 
 /// What a client is refused with.
 type Refusal = Fields;
@@ -34,22 +37,29 @@ fn fatal(sqlstate: &str, text: &str) -> Refusal {
 
 /// Lets a client in, or says why not. `None`: it is gone or was refused.
 pub(crate) async fn enter(shared: &Arc<Shared>, tcp: TcpStream, address: SocketAddr) -> Option<Session> {
-    let (mut stream, request) = match hello(shared, tcp).await? {
-        (stream, Ok(request)) => (stream, request),
-        (mut stream, Err(refusal)) => {
-            refuse(&mut stream, &refusal).await;
+    let (mut opened, hello) = match hello(shared, tcp).await? {
+        (opened, Ok(hello)) => (opened, hello),
+        (mut opened, Err(refusal)) => {
+            refuse(&mut opened.stream, &refusal).await;
             return None;
         }
     };
-    match admit(shared, &mut stream, &request, address).await? {
+    match admit(shared, &mut opened, &hello, address).await? {
         Ok(Admitted { pool, info, settings, parameters }) => {
-            Some(Session::new(shared.clone(), pool, stream, info, settings, parameters))
+            Some(Session::new(shared.clone(), pool, opened.stream, info, settings, parameters))
         }
         Err(refusal) => {
-            refuse(&mut stream, &refusal).await;
+            refuse(&mut opened.stream, &refusal).await;
             None
         }
     }
+}
+
+/// What a client asked for, and in which version of the protocol.
+struct Hello {
+    request: Request,
+    /// The version's minor number that both speak.
+    minor: u16,
 }
 
 /// A client that is let in.
@@ -62,21 +72,29 @@ struct Admitted {
 
 async fn admit(
     shared: &Arc<Shared>,
-    stream: &mut Stream,
-    request: &Request,
+    opened: &mut Opened,
+    hello: &Hello,
     address: SocketAddr,
 ) -> Option<Result<Admitted, Refusal>> {
+    let Opened { stream, scram } = opened;
+    let request = &hello.request;
+    if let Some((refused, hint)) = login::throttled(shared, request, address) {
+        return Some(Err(throttled(shared, request, address, refused, &hint).await?));
+    }
     let snapshot = shared.tenants.load_full();
     let known = snapshot.login(&request.database, &request.user).filter(|(_, login)| login.enabled);
-    if !authenticate(shared, stream, request, known.map(|(_, login)| login)).await? {
-        shared.metrics.logins.with_label_values(&["refused"]).inc();
-        let event = login_event(request, address, Decision::Deny, known.map(|(tenant, _)| tenant));
-        // Without a record there is no answer.
-        shared.audit.push(event).await.ok()?;
-        let text = format!("password authentication failed for user \"{}\"", request.user);
-        return Some(Err(fatal("28P01", &text)));
-    }
-    let (tenant, login) = known?;
+    let proof = login::prove(shared, stream, scram, request, address, known).await?;
+    let (tenant, login) = match (&proof, known) {
+        (Proof::Secret | Proof::Token(_), Some(known)) => known,
+        (Proof::NoToken(why), _) => return Some(Err(fatal("28000", why))),
+        (proof, known) => {
+            let reason = if let Proof::Nothing(reason) = proof { reason } else { "unknown_login" };
+            return Some(Err(
+                failed(shared, request, address, known.map(|(tenant, _)| tenant), reason).await?
+            ));
+        }
+    };
+    shared.throttle.held(address.ip(), &request.database);
     if tenant.access == Access::Closed {
         let text = format!("database \"{}\" is not currently accepting connections", tenant.slug);
         return Some(Err(fatal("55000", &text)));
@@ -101,7 +119,8 @@ async fn admit(
     };
     let most =
         tenant.limits.max_client_connections.map_or(shared.config.tenant_client_connections, |n| n as usize);
-    let Some(info) = shared.clients.add(identity, most) else {
+    let long_key = hello.minor >= LONG_KEYS_MINOR;
+    let Some(info) = shared.clients.add(identity, most, long_key) else {
         let text = format!("too many connections for database \"{}\"", tenant.slug);
         return Some(Err(
             fatal("53300", &text).with(b'H', Some("The tenant's limit is max_client_connections."))
@@ -110,10 +129,48 @@ async fn admit(
     let guard = Leaving { shared, info: Some(info) };
     welcome(stream, guard.info.as_deref()?, &parameters).await?;
     let mut event = login_event(request, address, Decision::Allow, Some(tenant));
+    if let Proof::Token(subject) = proof {
+        event.detail = serde_json::json!({ "method": "jwt", "subject": subject });
+    }
     event.session = guard.info.as_ref().map(|info| info.session.clone());
     shared.audit.push(event).await.ok()?;
     shared.metrics.logins.with_label_values(&["ok"]).inc();
     Some(Ok(Admitted { pool, info: guard.stay()?, settings, parameters }))
+}
+
+/// A login that did not hold: it counts, it is on record, and the answer says nothing of why.
+async fn failed(
+    shared: &Shared,
+    request: &Request,
+    address: SocketAddr,
+    tenant: Option<&TenantEntry>,
+    reason: &str,
+) -> Option<Refusal> {
+    shared.throttle.failed(address.ip(), &request.database, Instant::now());
+    shared.metrics.logins.with_label_values(&["refused"]).inc();
+    let mut event = login_event(request, address, Decision::Deny, tenant);
+    event.reason = Some(reason.to_owned());
+    // Without a record there is no answer.
+    shared.audit.push(event).await.ok()?;
+    Some(fatal("28P01", &format!("password authentication failed for user \"{}\"", request.user)))
+}
+
+/// A login that is not tried: too many have failed. The first is on record, the others are counted.
+async fn throttled(
+    shared: &Shared,
+    request: &Request,
+    address: SocketAddr,
+    refused: Refused,
+    hint: &str,
+) -> Option<Refusal> {
+    shared.metrics.logins.with_label_values(&["throttled"]).inc();
+    if refused.first {
+        let mut event = login_event(request, address, Decision::Deny, None);
+        event.sqlstate = Some("53400".into());
+        event.reason = Some(refused.full.limit().to_owned());
+        shared.audit.push(event).await.ok()?;
+    }
+    Some(fatal("53400", "too many logins have failed").with(b'H', Some(hint)))
 }
 
 /// Takes a client out again that does not get as far as its session.
@@ -143,52 +200,56 @@ async fn welcome(stream: &mut Stream, info: &Client, parameters: &Parameters) ->
         out.extend(message(b'S', &[name.as_bytes(), b"\0", value.as_bytes(), b"\0"].concat()));
     }
     let (pid, key) = info.backend_key();
-    out.extend(message(b'K', &[pid.to_be_bytes(), key].concat()));
+    out.extend(message(b'K', &[&pid.to_be_bytes()[..], key].concat()));
     out.extend(message(b'Z', b"I"));
     stream.write_all(&out).await.ok()?;
     stream.flush().await.ok()
 }
 
 /// The first packets, up to the startup message. `None`: the client is gone, or wanted a cancel.
-async fn hello(shared: &Shared, tcp: TcpStream) -> Option<(Stream, Result<Request, Refusal>)> {
-    let mut stream = tls::direct(shared, tcp).await?;
+async fn hello(shared: &Shared, tcp: TcpStream) -> Option<(Opened, Result<Hello, Refusal>)> {
+    let mut opened = tls::direct(shared, tcp).await?;
     // One SSLRequest and one GSSENCRequest may come before.
     for _ in 0..3 {
-        let body = packet(&mut stream).await?;
+        let body = packet(&mut opened.stream).await?;
         match first(&body) {
-            Ok(First::Ssl) => stream = tls::answer(shared, stream).await?,
-            Ok(First::Gss) => stream.write_all(b"N").await.ok()?,
+            Ok(First::Ssl) => opened = tls::answer(shared, opened).await?,
+            Ok(First::Gss) => {
+                opened.stream.write_all(b"N").await.ok()?;
+                opened.stream.flush().await.ok()?;
+            }
             Ok(First::Cancel { pid, key }) => {
-                shared.clients.cancel(pid, &key).await;
+                peers::cancel(shared, pid, &key).await;
                 return None;
             }
             Ok(First::Startup { minor, parameters }) => {
-                if shared.tls.as_ref().is_some_and(|tls| tls.required) && !stream.encrypted() {
+                if shared.tls.as_ref().is_some_and(|tls| tls.required) && !opened.stream.encrypted() {
                     let refusal = fatal("28000", "the connection must be encrypted")
                         .with(b'H', Some("Connect with sslmode=require."));
-                    return Some((stream, Err(refusal)));
+                    return Some((opened, Err(refusal)));
                 }
                 let request = match request(&parameters) {
                     Ok(request) => request,
-                    Err((sqlstate, text)) => return Some((stream, Err(fatal(sqlstate, &text)))),
+                    Err((sqlstate, text)) => return Some((opened, Err(fatal(sqlstate, &text)))),
                 };
-                if minor > 0 || !request.extensions.is_empty() {
-                    negotiate(&mut stream, &request.extensions).await;
+                if minor > NEWEST_MINOR || !request.extensions.is_empty() {
+                    negotiate(&mut opened.stream, minor, &request.extensions).await;
                 }
-                return Some((stream, Ok(request)));
+                return Some((opened, Ok(Hello { request, minor: minor.min(NEWEST_MINOR) })));
             }
             Err(error @ StartupError::Protocol(..)) => {
-                return Some((stream, Err(fatal("0A000", &error.to_string()))));
+                return Some((opened, Err(fatal("0A000", &error.to_string()))));
             }
-            Err(error) => return Some((stream, Err(fatal("08P01", &error.to_string())))),
+            Err(error) => return Some((opened, Err(fatal("08P01", &error.to_string())))),
         }
     }
-    Some((stream, Err(fatal("08P01", "invalid startup packet"))))
+    Some((opened, Err(fatal("08P01", "invalid startup packet"))))
 }
 
-/// Says that only protocol 3.0 is spoken, and which extensions are not known.
-async fn negotiate(stream: &mut Stream, extensions: &[String]) {
-    let mut body = 0i32.to_be_bytes().to_vec();
+/// Says which version of the protocol is spoken, and which extensions are not known.
+async fn negotiate(stream: &mut Stream, minor: u16, extensions: &[String]) {
+    let version = (3 << 16) | i32::from(minor);
+    let mut body = version.min(NEWEST_VERSION).to_be_bytes().to_vec();
     body.extend_from_slice(&i32::try_from(extensions.len()).unwrap_or_default().to_be_bytes());
     for extension in extensions {
         body.extend_from_slice(extension.as_bytes());
@@ -205,44 +266,6 @@ async fn packet(stream: &mut Stream) -> Option<Vec<u8>> {
         return None;
     }
     let mut body = vec![0; length - 4];
-    stream.read_exact(&mut body).await.ok()?;
-    Some(body)
-}
-
-/// SCRAM against the login's verifier, or against one that nobody has. `None`: the client is gone.
-async fn authenticate(
-    shared: &Shared,
-    stream: &mut Stream,
-    request: &Request,
-    login: Option<&Login>,
-) -> Option<bool> {
-    let mock = scram::mock_verifier(
-        shared.master.server_password("mock verifiers", 1).as_bytes(),
-        &format!("{}\0{}", request.database, request.user),
-    );
-    let verifier = login.map_or(mock.as_str(), |login| &login.verifier);
-    let offer = [&10i32.to_be_bytes()[..], scram::MECHANISM.as_bytes(), b"\0\0"].concat();
-    stream.write_all(&message(b'R', &offer)).await.ok()?;
-    let body = password_message(stream).await?;
-    let Ok((answer, exchange)) = scram::begin(&body, verifier) else { return Some(false) };
-    stream.write_all(&message(b'R', &[&11i32.to_be_bytes()[..], &answer].concat())).await.ok()?;
-    let body = password_message(stream).await?;
-    let Ok(answer) = exchange.finish(&body) else { return Some(false) };
-    if login.is_none() {
-        return Some(false);
-    }
-    stream.write_all(&message(b'R', &[&12i32.to_be_bytes()[..], &answer].concat())).await.ok()?;
-    Some(true)
-}
-
-async fn password_message(stream: &mut Stream) -> Option<Vec<u8>> {
-    let mut head = [0; HEADER_BYTES];
-    stream.read_exact(&mut head).await.ok()?;
-    let header = frame::header(&head).ok()??;
-    if header.tag != b'p' || header.body > LOGIN_MESSAGE_BYTES {
-        return None;
-    }
-    let mut body = vec![0; header.body];
     stream.read_exact(&mut body).await.ok()?;
     Some(body)
 }
@@ -270,5 +293,6 @@ fn login_event(
 async fn refuse(stream: &mut Stream, refusal: &Refusal) {
     // The client may be gone.
     let _ = stream.write_all(&refusal.message(b'E')).await;
+    let _ = stream.flush().await;
     let _ = stream.shutdown().await;
 }

@@ -90,9 +90,10 @@ impl Installation {
         child.wait().unwrap();
     }
 
-    /// Starts again with other settings. The demo tenants stay as they are.
+    /// Starts again with other settings. The demo tenants stay as they are, and PostgreSQL goes on: its port could be
+    /// taken meanwhile.
     pub(crate) fn restart(&mut self, settings: &[(&str, &str)]) {
-        self.stop();
+        self.crash();
         self.settings = owned(settings);
         self.demo = false;
         self.launch();

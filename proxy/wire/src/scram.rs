@@ -1,4 +1,4 @@
-//! The server's side of SCRAM-SHA-256 (RFC 5802, RFC 7677) against a stored verifier, by pgwire.
+//! The server's side of SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677) against a stored verifier, by pgwire.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,32 +6,67 @@ use pgwire::api::auth::sasl::scram::{ScramSecret, ScramServerAuth, ScramServerAu
 
 use crate::frame::c_string;
 
-/// The one mechanism that is offered.
-pub const MECHANISM: &str = "SCRAM-SHA-256";
+/// The mechanism that everybody speaks.
+const PLAIN: &str = "SCRAM-SHA-256";
+/// The mechanism that is tied to the TLS connection (RFC 5929, `tls-server-end-point`).
+const BOUND: &str = "SCRAM-SHA-256-PLUS";
 
 /// A login attempt that does not hold. Nothing says why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("authentication failed")]
 pub struct Failed;
 
+/// The server's side of the exchange on one kind of connection.
+#[derive(Default)]
+pub struct Authenticator {
+    auth: ScramServerAuth,
+}
+
 /// Waits for the client's last message.
 pub struct Exchange(ScramServerAuthWaitingForClientFinal);
 
-/// Answers the client's first message (the body of SASLInitialResponse) against a verifier as PostgreSQL writes it.
-///
-/// # Errors
-/// [`Failed`]: another mechanism, or not a SCRAM message.
-pub fn begin(body: &[u8], verifier: &str) -> Result<(Vec<u8>, Exchange), Failed> {
-    let (mechanism, rest) = c_string(body).ok_or(Failed)?;
-    let (length, message) = rest.split_first_chunk::<4>().ok_or(Failed)?;
-    if mechanism != MECHANISM.as_bytes() || usize::try_from(i32::from_be_bytes(*length)) != Ok(message.len())
-    {
-        return Err(Failed);
+impl Authenticator {
+    /// For a TLS connection with this certificate (PEM, the server's own first). A certificate whose signature has no
+    /// single hash, such as Ed25519, cannot be tied: then only the plain mechanism is offered, as PostgreSQL does.
+    #[must_use]
+    pub fn bound(certificates: &[u8]) -> Self {
+        let mut auth = ScramServerAuth::new();
+        // An error is a certificate that cannot be tied.
+        let _ = auth.configure_certificate(certificates);
+        Self { auth }
     }
-    let secret = secret(verifier).ok_or(Failed)?;
-    let answer =
-        ScramServerAuth::new().on_client_first_message_with_secret(message, secret).map_err(|_| Failed)?;
-    Ok((answer.0.into_bytes(), Exchange(answer.1)))
+
+    /// The names of the mechanisms as AuthenticationSASL lists them, the best first.
+    #[must_use]
+    pub fn offer(&self) -> &'static [u8] {
+        if self.auth.supports_channel_binding() {
+            b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0"
+        } else {
+            b"SCRAM-SHA-256\0\0"
+        }
+    }
+
+    /// Answers the client's first message (the body of SASLInitialResponse) against a verifier as PostgreSQL writes it.
+    ///
+    /// # Errors
+    /// [`Failed`]: a mechanism that is not offered, a client that believes no binding was offered although it was, or
+    /// not a SCRAM message.
+    pub fn begin(&self, body: &[u8], verifier: &str) -> Result<(Vec<u8>, Exchange), Failed> {
+        let (mechanism, rest) = c_string(body).ok_or(Failed)?;
+        let (length, message) = rest.split_first_chunk::<4>().ok_or(Failed)?;
+        if usize::try_from(i32::from_be_bytes(*length)) != Ok(message.len()) {
+            return Err(Failed);
+        }
+        let binds = message.starts_with(b"p=");
+        let known = match mechanism {
+            name if name == PLAIN.as_bytes() => !binds,
+            name if name == BOUND.as_bytes() => binds,
+            _ => false,
+        };
+        let secret = secret(verifier).filter(|_| known).ok_or(Failed)?;
+        let answer = self.auth.on_client_first_message_with_secret(message, secret).map_err(|_| Failed)?;
+        Ok((answer.0.into_bytes(), Exchange(answer.1)))
+    }
 }
 
 impl Exchange {
@@ -76,4 +111,45 @@ pub fn mock_verifier(key: &[u8], name: &str) -> String {
         STANDARD.encode(stored),
         STANDARD.encode(server)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A SASLInitialResponse.
+    fn first(mechanism: &str, message: &str) -> Vec<u8> {
+        let length = i32::try_from(message.len()).unwrap().to_be_bytes();
+        [mechanism.as_bytes(), b"\0", &length, message.as_bytes()].concat()
+    }
+
+    #[test]
+    fn the_first_message_follows_the_table() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+        let certificate = certificate.self_signed(&key).unwrap().pem();
+        let bound = Authenticator::bound(certificate.as_bytes());
+        let plain = Authenticator::default();
+        let verifier = mock_verifier(b"key", "name");
+        let rest = "n=,r=fyko+d2lbbFgONRv9qkxdawL";
+        for (mechanism, flag, with_plain, with_bound) in [
+            (PLAIN, "n,,", true, true),
+            // The client could bind and believes that the server cannot.
+            (PLAIN, "y,,", true, false),
+            (PLAIN, "p=tls-server-end-point,,", false, false),
+            (BOUND, "p=tls-server-end-point,,", false, true),
+            (BOUND, "p=tls-unique,,", false, false),
+            (BOUND, "n,,", false, false),
+            ("SCRAM-SHA-1", "n,,", false, false),
+        ] {
+            let body = first(mechanism, &format!("{flag}{rest}"));
+            assert_eq!(plain.begin(&body, &verifier).is_ok(), with_plain, "{mechanism} {flag}");
+            assert_eq!(bound.begin(&body, &verifier).is_ok(), with_bound, "{mechanism} {flag} bound");
+        }
+        assert!(plain.begin(&first(PLAIN, "n,,r=")[..20], &verifier).is_err());
+        assert_eq!((plain.offer().len(), bound.offer().len()), (15, 34));
+        let ed = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let ed = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&ed).unwrap().pem();
+        assert_eq!(Authenticator::bound(ed.as_bytes()).offer(), plain.offer());
+    }
 }

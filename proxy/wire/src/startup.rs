@@ -5,6 +5,13 @@ use crate::frame::c_string;
 /// Longest startup packet, in bytes, as in PostgreSQL (`MAX_STARTUP_PACKET_LENGTH`).
 pub const STARTUP_BYTES: usize = 10_000;
 
+/// The newest minor version of protocol 3 that is spoken (PostgreSQL 18's).
+pub const NEWEST_MINOR: u16 = 2;
+/// The minor version from which cancel keys are long.
+pub const LONG_KEYS_MINOR: u16 = 2;
+/// The version as NegotiateProtocolVersion says it.
+pub const NEWEST_VERSION: i32 = (3 << 16) | NEWEST_MINOR as i32;
+
 /// What the first packet of a connection asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum First {
@@ -35,7 +42,7 @@ pub enum StartupError {
     #[error("invalid startup packet")]
     Invalid,
     /// Another protocol.
-    #[error("unsupported frontend protocol {0}.{1}: server supports 3.0 to 3.0")]
+    #[error("unsupported frontend protocol {0}.{1}: server supports 3.0 to 3.2")]
     Protocol(u16, u16),
 }
 
@@ -108,6 +115,8 @@ pub struct Request {
     pub database: String,
     /// Settings to apply to the session.
     pub settings: Vec<(String, String)>,
+    /// The password will be a JSON Web Token (`palisade.auth=jwt`, a word of Palisade's own).
+    pub token: bool,
     /// Protocol extensions (`_pq_.…`) that are not known here.
     pub extensions: Vec<String>,
 }
@@ -154,6 +163,14 @@ fn setting(out: &mut Request, name: &str, value: &str) -> Result<(), Refusal> {
             return Ok(());
         }
         return Err(("22023", "the client encoding must be UTF8".into()));
+    }
+    if name == "palisade.auth" {
+        out.token = match value {
+            "jwt" => true,
+            "scram" => false,
+            _ => return Err(("22023", "palisade.auth must be scram or jwt".into())),
+        };
+        return Ok(());
     }
     if !SETTINGS.contains(&name.as_str()) {
         return Err(("42501", format!("permission denied to set parameter \"{name}\"")));
@@ -243,6 +260,9 @@ mod tests {
             ("session_authorization", "x", Some("42501")),
             ("replication", "database", Some("0A000")),
             ("_pq_.new", "1", None),
+            ("palisade.auth", "jwt", None),
+            ("options", "-c palisade.auth=jwt", None),
+            ("palisade.auth", "trust", Some("22023")),
         ] {
             assert_eq!(ask(name, value).err(), want, "{name}={value}");
         }
