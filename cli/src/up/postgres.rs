@@ -14,6 +14,8 @@ use crate::commands::keys::write_secret;
 use crate::up::layout::Layout;
 use crate::up::{ports, say};
 
+/// How often another port is tried.
+const PORT_TRIES: usize = 5;
 /// The port that is taken where it is free.
 const PREFERRED_PORT: u16 = 54_327;
 /// Most server connections; the demo's pools fit many times over.
@@ -47,7 +49,15 @@ impl PrivatePostgres {
         if cluster.running() {
             say(&format!("PostgreSQL runs already on 127.0.0.1:{}", cluster.port));
         } else {
-            cluster.launch(layout)?;
+            // Another may take the port between the look and the start.
+            let mut tries = 0;
+            while let Err(error) = cluster.launch(layout) {
+                tries += 1;
+                if tries == PORT_TRIES || ports::free(cluster.port)? == cluster.port {
+                    return Err(error);
+                }
+                cluster.port = cluster.settle_port()?;
+            }
             say(&format!("PostgreSQL {} is up on 127.0.0.1:{}", cluster.tools.version, cluster.port));
         }
         Ok(cluster)
