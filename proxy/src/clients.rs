@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use palisade_catalog::snapshot::{Access, Snapshot};
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cancel::{self, Target};
 use crate::peers;
 use crate::pins::Pins;
+use crate::timeouts::Timeouts;
 
 /// Most cancels on their way to servers.
 const CANCELS_IN_FLIGHT: usize = 64;
@@ -30,8 +31,10 @@ pub(crate) enum State {
     Idle,
     /// Waits for a server connection.
     Waiting,
-    /// Holds a server connection.
+    /// Has a statement that is not answered.
     Active,
+    /// Is silent inside a transaction.
+    Transaction,
 }
 
 /// A client that is let in.
@@ -48,7 +51,11 @@ pub(crate) struct Client {
     pub(crate) session: String,
     pub(crate) encrypted: bool,
     pub(crate) connected: OffsetDateTime,
-    state: AtomicU8,
+    /// The state in the low two bits, and since when in milliseconds of the process above them.
+    state: AtomicU64,
+    pub(crate) timeouts: Mutex<Timeouts>,
+    /// Its statement was cancelled by the proxy's own limit.
+    timed_out: AtomicBool,
     pub(crate) pins: Mutex<Pins>,
     pub(crate) transactions: AtomicU64,
     link: Mutex<Link>,
@@ -78,6 +85,8 @@ pub(crate) struct Identity {
     pub(crate) verifier: String,
     pub(crate) address: SocketAddr,
     pub(crate) encrypted: bool,
+    /// How long it may be silent, or busy.
+    pub(crate) timeouts: Timeouts,
 }
 
 impl Client {
@@ -92,15 +101,36 @@ impl Client {
     }
 
     pub(crate) fn state(&self) -> State {
-        match self.state.load(Ordering::Relaxed) {
+        self.state_for().0
+    }
+
+    /// The state, and how long it has lasted in milliseconds.
+    pub(crate) fn state_for(&self) -> (State, u64) {
+        let word = self.state.load(Ordering::Relaxed);
+        let state = match word & 3 {
             0 => State::Idle,
             1 => State::Waiting,
-            _ => State::Active,
+            2 => State::Active,
+            _ => State::Transaction,
+        };
+        (state, now_ms().saturating_sub(word >> 2))
+    }
+
+    /// The state begins, or begins anew.
+    pub(crate) fn begin(&self, state: State) {
+        self.state.store(now_ms() << 2 | state as u64, Ordering::Relaxed);
+    }
+
+    /// The state goes on, or begins.
+    pub(crate) fn set_state(&self, state: State) {
+        if self.state.load(Ordering::Relaxed) & 3 != state as u64 {
+            self.begin(state);
         }
     }
 
-    pub(crate) fn set_state(&self, state: State) {
-        self.state.store(state as u8, Ordering::Relaxed);
+    /// Whether its statement was cancelled by the proxy's own limit; asked once.
+    pub(crate) fn was_timed_out(&self) -> bool {
+        self.timed_out.swap(false, Ordering::Relaxed)
     }
 
     /// From now on a cancel goes to this server connection.
@@ -159,6 +189,13 @@ impl Client {
     }
 }
 
+/// Milliseconds of this process, by a clock that is cheap to read and steps every few.
+fn now_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    let (seconds, nanoseconds) = (now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs());
+    seconds.wrapping_mul(1_000).wrapping_add(nanoseconds / 1_000_000)
+}
+
 /// All clients.
 pub(crate) struct Clients {
     all: Mutex<HashMap<i32, Arc<Client>>>,
@@ -190,7 +227,8 @@ impl Clients {
             }
             *count += 1;
         }
-        let Identity { tenant_id, tenant, login, role, generation, verifier, address, encrypted } = identity;
+        let Identity { tenant_id, tenant, login, role, generation, verifier, address, encrypted, timeouts } =
+            identity;
         let mut all = self.all.lock();
         let pid = loop {
             let pid = peers::key(self.peer, rand::random());
@@ -215,7 +253,9 @@ impl Clients {
             session: uuid::Uuid::now_v7().to_string(),
             encrypted,
             connected: OffsetDateTime::now_utc(),
-            state: AtomicU8::new(State::Idle as u8),
+            state: AtomicU64::new(now_ms() << 2),
+            timeouts: Mutex::new(timeouts),
+            timed_out: AtomicBool::new(false),
             pins: Mutex::default(),
             transactions: AtomicU64::new(0),
             link: Mutex::default(),
@@ -275,9 +315,20 @@ impl Clients {
     pub(crate) async fn cancel(&self, pid: i32, key: &[u8]) {
         let found = self.all.lock().get(&pid).cloned();
         let Some(client) = found else { return };
-        if !bool::from(client.key.ct_eq(key)) {
-            return;
+        if bool::from(client.key.ct_eq(key)) {
+            self.send(&client).await;
         }
+    }
+
+    /// Cancels a client's statement that has taken too long.
+    pub(crate) async fn time_out(&self, client: &Arc<Client>) {
+        client.timed_out.store(true, Ordering::Relaxed);
+        // It is looked at again after another while.
+        client.begin(State::Active);
+        self.send(client).await;
+    }
+
+    async fn send(&self, client: &Client) {
         let Ok(_permit) = self.in_flight.try_acquire() else { return };
         let target = {
             let mut link = client.link.lock();
@@ -285,7 +336,7 @@ impl Clients {
             link.cancels += 1;
             target
         };
-        let _in_flight = InFlight(&client);
+        let _in_flight = InFlight(client);
         cancel::send(&target).await;
     }
 }

@@ -200,6 +200,9 @@ pub struct ProxyConfig {
     pub query_queue_clients: usize,
     /// Longest wait for a server connection, in milliseconds. Default 120000.
     pub query_wait_timeout_ms: u64,
+    /// Longest time that a client may say nothing between transactions, in milliseconds, for tenants that have no limit of
+    /// their own; 0 is without end. Default 0.
+    pub client_idle_timeout_ms: u64,
     /// A server connection that nobody has used for this long is closed, in milliseconds. Default 60000.
     pub server_idle_timeout_ms: u64,
     /// A server connection of this age is closed when it is idle, in milliseconds. Default 3600000.
@@ -260,6 +263,7 @@ impl Default for ProxyConfig {
             max_server_connections: 80,
             query_queue_clients: 1_000,
             query_wait_timeout_ms: 120_000,
+            client_idle_timeout_ms: 0,
             server_idle_timeout_ms: 60_000,
             server_lifetime_ms: 3_600_000,
             server_prepared_statements: 200,

@@ -104,7 +104,7 @@ fn apply(shared: &Shared, all: bool, xmin: u64, changed: Vec<TenantEntry>) {
         return;
     }
     let now = shared.tenants.load();
-    shared.pools.follow(&now);
+    shared.pools.follow(shared, &now);
     shared.clients.follow(&now);
     if let Err(error) = save(&shared.config.snapshot_file, &shared.tenants.load()) {
         tracing::warn!(%error, "the snapshot file cannot be written");

@@ -11,6 +11,7 @@
 //! - `pool`: server connections of one login of one tenant; `server`: one of them; `upstream`: the way to
 //!   PostgreSQL; `cancel`: a cancel on its way.
 //! - `rename`: physical names never reach a client.
+//! - `timeouts`: clients that take too long; `rate`: tenants that do too much.
 //! - `metrics`, `http`, `console`: what can be seen from outside.
 //!
 //! A server connection is authenticated as one tenant's role and serves one pool for its whole life. A client holds one
@@ -34,6 +35,7 @@ mod metrics;
 mod peers;
 mod pins;
 mod pool;
+mod rate;
 mod rename;
 mod server;
 mod service;
@@ -43,6 +45,7 @@ mod startup;
 mod statements;
 mod stream;
 mod throttle;
+mod timeouts;
 mod tls;
 mod upstream;
 mod verdicts;
@@ -173,6 +176,7 @@ impl Proxy {
         }
         let expire = shared.clone();
         tasks.spawn(async move { expire.pools.expire(&expire).await });
+        tasks.spawn(timeouts::watch(shared.clone()));
         let certificates = shared.clone();
         tasks.spawn(async move {
             if let Some(tls) = &certificates.tls {

@@ -114,15 +114,18 @@ impl Metrics {
 
     fn gather(&self, shared: &Shared) {
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let (mut waiting, mut active, mut idle) = (0, 0, 0);
+        let (mut waiting, mut active, mut idle, mut transaction) = (0, 0, 0, 0);
         for client in shared.clients.all() {
             match client.state() {
                 State::Idle => idle += 1,
                 State::Waiting => waiting += 1,
                 State::Active => active += 1,
+                State::Transaction => transaction += 1,
             }
         }
-        for (state, count) in [("idle", idle), ("waiting", waiting), ("active", active)] {
+        for (state, count) in
+            [("idle", idle), ("waiting", waiting), ("active", active), ("idle_in_transaction", transaction)]
+        {
             self.clients.with_label_values(&[state]).set(count);
         }
         let pools = shared.pools.all();

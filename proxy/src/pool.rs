@@ -15,10 +15,12 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::Shared;
+use crate::rate::Rate;
 use crate::rename::Names;
 use crate::server::{self, Parameters, Server, ServerError};
 use crate::settings::Settings;
 use crate::statements::Statements;
+use crate::timeouts::Timeouts;
 use crate::verdicts::Verdicts;
 
 /// Most different sets of startup settings whose reported parameters are remembered for each pool.
@@ -37,11 +39,31 @@ pub(crate) struct Key {
     pub(crate) limits: TenantLimits,
 }
 
+impl Key {
+    /// Whose pool serves a login now.
+    fn of(shared: &Shared, tenant: &TenantEntry, login: &Login) -> Self {
+        let size =
+            tenant.limits.max_server_connections.map_or(shared.config.pool_size, |n| n.max(1) as usize);
+        Self {
+            tenant: tenant.id.to_string(),
+            slug: tenant.slug.to_string(),
+            login: login.name.to_string(),
+            role: login.server_role.clone(),
+            generation: login.generation,
+            size,
+            session_mode: tenant.pool_mode == PoolMode::Session,
+            limits: tenant.limits,
+        }
+    }
+}
+
 /// Why there is no server connection.
 #[derive(Debug)]
 pub(crate) enum PoolError {
     /// Too many clients wait already.
     Queue(usize),
+    /// The tenant has begun too many transactions, so many in a second are allowed.
+    Rate(u32),
     /// Waited for `query_wait_timeout_ms`.
     Wait(u64),
     /// No new one could be opened.
@@ -56,6 +78,8 @@ impl PoolError {
                 Fields::new("FATAL", "53300", "too many clients wait for a server connection")
                     .with(b'H', Some(&format!("The proxy's limit is query_queue_clients ({most}).")))
             }
+            PoolError::Rate(most) => Fields::new("FATAL", "53400", "too many transactions")
+                .with(b'H', Some(&format!("The tenant's limit is transactions_per_second ({most})."))),
             PoolError::Wait(ms) => Fields::new("FATAL", "57014", "query_wait_timeout")
                 .with(b'H', Some(&format!("No server connection became free within {ms} ms."))),
             PoolError::Server(ServerError::Refused(mut fields)) => {
@@ -91,6 +115,11 @@ pub(crate) struct Pool {
     /// Ticks whenever the tenant changes definitions: statements prepared afterwards get new plans.
     pub(crate) definitions: Arc<AtomicU64>,
     pub(crate) counts: Counts,
+    /// How long its clients may be silent, or busy.
+    pub(crate) timeouts: Timeouts,
+    /// Longest message of a client, in bytes.
+    pub(crate) max_message_bytes: usize,
+    rate: Option<Arc<Rate>>,
     database: String,
     owner: String,
     idle: Mutex<Vec<Server>>,
@@ -117,6 +146,7 @@ impl Pool {
         login: &Login,
         shared: &Shared,
         definitions: Arc<AtomicU64>,
+        rate: Option<Arc<Rate>>,
     ) -> Self {
         let namespace = Namespace {
             kind: login.kind.to_string(),
@@ -124,6 +154,7 @@ impl Pool {
             database: tenant.slug.to_string(),
             shared: shared.config.shared_schemas.clone(),
         };
+        let limits = &key.limits;
         let names = Names::new(&tenant.schema, login.name.as_str(), &tenant.database, tenant.slug.as_str());
         Self {
             namespace,
@@ -132,6 +163,15 @@ impl Pool {
             statements: Statements::new(rand::random()),
             definitions,
             counts: Counts::default(),
+            timeouts: Timeouts {
+                idle: limits.client_idle_timeout_ms.map_or(shared.config.client_idle_timeout_ms, u64::from),
+                transaction: u64::from(limits.idle_in_transaction_timeout_ms.unwrap_or_default()),
+                statement: u64::from(limits.statement_timeout_ms.unwrap_or_default()),
+            },
+            max_message_bytes: limits
+                .max_message_bytes
+                .map_or(shared.config.max_message_bytes, |bytes| bytes as usize),
+            rate,
             database: tenant.database.clone(),
             owner: names::owner_role(&tenant.id),
             idle: Mutex::default(),
@@ -147,9 +187,10 @@ impl Pool {
 
     /// Takes a server connection: an idle one, or a new one. Waits where the pool, or the cluster's budget, is used up.
     pub(crate) async fn take(&self, shared: &Shared) -> Result<Held, PoolError> {
+        let rested = self.rest(shared).await?;
         let slot = match self.slots.clone().try_acquire_owned() {
             Ok(slot) if !self.paused() => slot,
-            _ => self.wait(shared).await?,
+            _ => self.wait(shared, rested).await?,
         };
         while let Some(mut server) = self.pop() {
             if server.quiet() {
@@ -164,18 +205,41 @@ impl Pool {
         self.idle.lock().pop()
     }
 
-    async fn wait(&self, shared: &Shared) -> Result<OwnedSemaphorePermit, PoolError> {
-        let most = shared.config.query_queue_clients;
+    /// Waits as long as the tenant's rate demands; says how long that was.
+    async fn rest(&self, shared: &Shared) -> Result<Duration, PoolError> {
+        let Some(rate) = &self.rate else { return Ok(Duration::ZERO) };
+        let longest = Duration::from_millis(self.wait_ms(shared));
+        let wait = rate.take(Instant::now(), longest).ok_or(PoolError::Rate(rate.per_second))?;
+        if !wait.is_zero() {
+            let most = self.queue(shared);
+            let _waiting = Waiting::enter(&self.waiting, most).ok_or(PoolError::Queue(most))?;
+            tokio::time::sleep(wait).await;
+        }
+        Ok(wait)
+    }
+
+    /// Most clients that wait.
+    fn queue(&self, shared: &Shared) -> usize {
+        self.key.limits.query_queue_clients.map_or(shared.config.query_queue_clients, |n| n as usize)
+    }
+
+    /// Longest wait, in milliseconds.
+    fn wait_ms(&self, shared: &Shared) -> u64 {
+        self.key.limits.query_wait_timeout_ms.map_or(shared.config.query_wait_timeout_ms, u64::from)
+    }
+
+    /// `rested`: how long the client has waited already.
+    async fn wait(&self, shared: &Shared, rested: Duration) -> Result<OwnedSemaphorePermit, PoolError> {
+        let most = self.queue(shared);
         let _waiting = Waiting::enter(&self.waiting, most).ok_or(PoolError::Queue(most))?;
         let started = Instant::now();
-        let limit = self.key.limits.query_wait_timeout_ms;
-        let ms = limit.map_or(shared.config.query_wait_timeout_ms, u64::from);
+        let ms = self.wait_ms(shared);
         let resumed = async {
             // The sender lives as long as the pool.
             let _ = self.paused.subscribe().wait_for(|paused| !paused).await;
             self.slots.clone().acquire_owned().await
         };
-        let slot = tokio::time::timeout(Duration::from_millis(ms), resumed).await;
+        let slot = tokio::time::timeout(Duration::from_millis(ms).saturating_sub(rested), resumed).await;
         let waited = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.counts.wait_us.fetch_add(waited, Ordering::Relaxed);
         shared.metrics.wait.inc_by(waited);
@@ -307,6 +371,11 @@ impl Pool {
         self.idle.lock().iter().map(|server| (server.target.pid, server.opened.elapsed())).collect()
     }
 
+    /// Whether another pool has taken its place, or none.
+    pub(crate) fn closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.idle.lock().clear();
@@ -343,6 +412,7 @@ impl Drop for Waiting<'_> {
 pub(crate) struct Pools {
     all: Mutex<HashMap<Key, Arc<Pool>>>,
     definitions: Mutex<HashMap<String, Arc<AtomicU64>>>,
+    rates: Mutex<HashMap<String, Arc<Rate>>>,
     /// Tenants that are paused; `None` stands for all. A pool that is made meanwhile is paused too.
     paused: Mutex<HashSet<Option<String>>>,
     budget: Arc<Semaphore>,
@@ -355,6 +425,7 @@ impl Pools {
         Self {
             all: Mutex::default(),
             definitions: Mutex::default(),
+            rates: Mutex::default(),
             paused: Mutex::default(),
             budget: Arc::new(Semaphore::new(budget)),
             waiting: AtomicUsize::new(0),
@@ -363,29 +434,32 @@ impl Pools {
 
     /// The pool of a login.
     pub(crate) fn of(&self, shared: &Shared, tenant: &TenantEntry, login: &Login) -> Arc<Pool> {
-        let size =
-            tenant.limits.max_server_connections.map_or(shared.config.pool_size, |n| n.max(1) as usize);
-        let key = Key {
-            tenant: tenant.id.to_string(),
-            slug: tenant.slug.to_string(),
-            login: login.name.to_string(),
-            role: login.server_role.clone(),
-            generation: login.generation,
-            size,
-            session_mode: tenant.pool_mode == PoolMode::Session,
-            limits: tenant.limits,
-        };
+        let key = Key::of(shared, tenant, login);
         let definitions = self.definitions.lock().entry(key.tenant.clone()).or_default().clone();
+        let rate = self.rate(tenant);
         match self.all.lock().entry(key) {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(free) => {
-                let pool = Pool::new(free.key().clone(), tenant, login, shared, definitions);
+                let pool = Pool::new(free.key().clone(), tenant, login, shared, definitions, rate);
                 let paused = self.paused.lock();
                 pool.pause(paused.contains(&None) || paused.contains(&Some(pool.key.slug.clone())));
                 drop(paused);
                 free.insert(Arc::new(pool)).clone()
             }
         }
+    }
+
+    /// The rate that all logins of a tenant share, where it has one.
+    fn rate(&self, tenant: &TenantEntry) -> Option<Arc<Rate>> {
+        let mut rates = self.rates.lock();
+        let Some(per_second) = tenant.limits.transactions_per_second.filter(|n| *n > 0) else {
+            rates.remove(tenant.id.as_str());
+            return None;
+        };
+        let known = rates.get(tenant.id.as_str()).filter(|rate| rate.per_second == per_second);
+        let rate = known.cloned().unwrap_or_else(|| Arc::new(Rate::new(per_second, Instant::now())));
+        rates.insert(tenant.id.to_string(), rate.clone());
+        Some(rate)
     }
 
     /// Holds everybody of a tenant back, or of all tenants, or lets them go on.
@@ -411,15 +485,12 @@ impl Pools {
         self.all.lock().values().cloned().collect()
     }
 
-    /// Closes the pools of tenants and logins that are open no longer.
-    pub(crate) fn follow(&self, snapshot: &Snapshot) {
+    /// Closes the pools of tenants and logins that are open no longer, and those whose limits have changed: their
+    /// clients go on in the pool that takes their place.
+    pub(crate) fn follow(&self, shared: &Shared, snapshot: &Snapshot) {
         self.all.lock().retain(|key, pool| {
             let open = snapshot.login(&key.slug, &key.login).is_some_and(|(tenant, login)| {
-                tenant.id.as_str() == key.tenant
-                    && tenant.access != Access::Closed
-                    && login.enabled
-                    && login.server_role == key.role
-                    && login.generation == key.generation
+                tenant.access != Access::Closed && login.enabled && Key::of(shared, tenant, login) == *key
             });
             if !open {
                 pool.close();
@@ -428,6 +499,7 @@ impl Pools {
         });
         let tenants: HashSet<&str> = snapshot.tenants.values().map(|t| t.id.as_str()).collect();
         self.definitions.lock().retain(|tenant, _| tenants.contains(tenant.as_str()));
+        self.rates.lock().retain(|tenant, _| tenants.contains(tenant.as_str()));
     }
 
     /// Closes what nobody uses, every second, for ever.

@@ -39,6 +39,7 @@ use crate::server::Parameters;
 use crate::settings::{Change, Settings};
 use crate::statements::{Named, Prepared};
 use crate::stream::Stream;
+use crate::timeouts;
 use crate::verdicts::Judged;
 use flow::Flow;
 
@@ -142,7 +143,8 @@ impl Session {
         let mut killed = Box::pin(self.info.killed());
         let end = self.serve(killed.as_mut()).await;
         if let End::Fatal(sqlstate, text) = end {
-            let words = Fields::new("FATAL", sqlstate, &text).message(b'E');
+            let words =
+                Fields::new("FATAL", sqlstate, &text).with(b'H', timeouts::limit(sqlstate)).message(b'E');
             // The client may be gone, or not read.
             let _ = tokio::time::timeout(LAST_WORDS, self.client.write_all(&words)).await;
         }
@@ -187,7 +189,7 @@ impl Session {
             match header.tag {
                 b'X' => return Err(End::Gone),
                 b'd' | b'c' | b'f' => {
-                    upstream::within(&self.shared, header)?;
+                    upstream::within(&self.pool, header)?;
                     drop(self.input.split_to(frame::HEADER_BYTES));
                     self.rest = upstream::Rest::Drop(header.body);
                 }
@@ -197,9 +199,26 @@ impl Session {
         }
     }
 
+    /// Goes over to the pool of the day: the tenant's limits, or the login's secret for the server, may have changed.
+    fn current_pool(&mut self) -> Result<(), End> {
+        if !self.pool.closed() {
+            return Ok(());
+        }
+        let snapshot = self.shared.tenants.load_full();
+        let found = snapshot.login(&self.info.tenant, &self.info.login);
+        let (tenant, login) =
+            found.filter(|(tenant, _)| tenant.id.as_str() == self.info.tenant_id).ok_or_else(|| {
+                End::Fatal("57P01", "terminating connection due to administrator command".into())
+            })?;
+        self.pool = self.shared.pools.of(&self.shared, tenant, login);
+        *self.info.timeouts.lock() = self.pool.timeouts;
+        Ok(())
+    }
+
     /// Takes a server connection, works until it can be given back, and gives it back.
     async fn linked(&mut self, killed: Pin<&mut WaitForCancellationFutureOwned>) -> Result<(), End> {
-        self.info.set_state(State::Waiting);
+        self.current_pool()?;
+        self.info.begin(State::Waiting);
         let held = match self.pool.take(&self.shared).await {
             Ok(held) => held,
             Err(error) => {
@@ -210,11 +229,11 @@ impl Session {
             }
         };
         self.info.link(held.server.target.clone());
-        self.info.set_state(State::Active);
+        self.info.begin(State::Active);
         let mut link = Link::new(held, self.pool.key.session_mode);
         self.tell(&mut link);
         let end = self.work(&mut link, killed).await;
-        self.info.set_state(State::Idle);
+        self.info.begin(State::Idle);
         *self.info.pins.lock() = Pins::default();
         self.info.unlink().await;
         match end {

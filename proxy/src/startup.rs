@@ -116,6 +116,7 @@ async fn admit(
         verifier: login.verifier.clone(),
         address,
         encrypted: stream.encrypted(),
+        timeouts: pool.timeouts,
     };
     let most =
         tenant.limits.max_client_connections.map_or(shared.config.tenant_client_connections, |n| n as usize);

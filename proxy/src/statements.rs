@@ -50,17 +50,19 @@ struct Key {
     generation: u64,
 }
 
+/// The next statement's id, whatever pool it is for: a session may go on in another pool.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
 /// The statements of one login of one tenant.
 pub(crate) struct Statements {
     prefix: String,
-    next: AtomicU64,
     known: Mutex<HashMap<Key, Arc<ServerStatement>>>,
 }
 
 impl Statements {
     /// Names begin with this; nobody else can know it.
     pub(crate) fn new(nonce: u64) -> Self {
-        Self { prefix: format!("palisade_{nonce:016x}"), next: AtomicU64::new(1), known: Mutex::default() }
+        Self { prefix: format!("palisade_{nonce:016x}"), known: Mutex::default() }
     }
 
     /// The server statement of a text with these types.
@@ -83,7 +85,7 @@ impl Statements {
 
     /// A server statement that nobody shares.
     pub(crate) fn fresh(&self) -> Arc<ServerStatement> {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
         Arc::new(ServerStatement { id, name: format!("{}_{id}", self.prefix) })
     }
 }

@@ -66,6 +66,18 @@ pub struct TenantLimits {
     /// Longest wait for a server connection, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query_wait_timeout_ms: Option<u32>,
+    /// Most clients of each login that wait for a server connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query_queue_clients: Option<u32>,
+    /// Longest time that a client may say nothing between transactions, in milliseconds; 0 is without end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_idle_timeout_ms: Option<u32>,
+    /// Most transactions that the tenant may begin in a second; 0 is without limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transactions_per_second: Option<u32>,
+    /// Longest message of a client, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_message_bytes: Option<u32>,
 }
 
 /// One tenant as the data plane sees it. This is also the JSON that `palisade_control.tenants_since` returns.

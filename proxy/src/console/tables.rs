@@ -53,7 +53,7 @@ fn clients(shared: &Shared) -> Table {
         let state = match client.state() {
             State::Idle => "idle",
             State::Waiting => "waiting",
-            State::Active => "active",
+            State::Active | State::Transaction => "active",
         };
         let pins: Vec<&str> = client.pins.lock().names().collect();
         vec![
@@ -167,7 +167,7 @@ fn pools(shared: &Shared) -> Table {
         let count = counts.entry((client.tenant.clone(), client.login.clone())).or_default();
         match client.state() {
             State::Waiting => count.1 += 1,
-            State::Idle | State::Active => count.0 += 1,
+            State::Idle | State::Active | State::Transaction => count.0 += 1,
         }
     }
     let row = |pool: Arc<Pool>| {

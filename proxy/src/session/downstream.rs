@@ -9,7 +9,9 @@ use palisade_wire::frame::{self, HEADER_BYTES, Header};
 use super::flow::{Failure, Parse, Status, Step, Unnamed};
 use super::upstream::put;
 use super::{End, Link, Session};
+use crate::clients::State;
 use crate::statements::{Named, Prepared};
+use crate::timeouts;
 use crate::verdicts::{Judged, Outcome};
 
 /// Longest message of the server that is held whole (errors, notices, notifications), in bytes.
@@ -107,6 +109,7 @@ impl Session {
 
     /// ReadyForQuery.
     fn ready(&mut self, link: &mut Link) {
+        self.info.begin(State::Active);
         if std::mem::take(&mut link.prelude) {
             self.tell(link);
         } else if link.flow.status() == Status::Idle {
@@ -182,6 +185,10 @@ impl Session {
         {
             link.to_client.extend_from_slice(&answer.message(b'E'));
             return Ok(());
+        }
+        if sqlstate == "57014" && self.info.was_timed_out() {
+            fields = fields.replaced(b'M', "canceling statement due to statement timeout");
+            fields = fields.with(b'H', timeouts::limit("57014"));
         }
         self.pool.names.fields(&mut fields, |place| match judged.as_deref() {
             Some(judged) if matches!(judged.outcome, Outcome::Permit { .. }) => Some(judged.position(place)),

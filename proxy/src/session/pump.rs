@@ -11,7 +11,9 @@ use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::flow::Status;
 use super::{End, Link, MOST_READ_BYTES, READ_BYTES, Session};
+use crate::clients::State;
 use crate::stream::Stream;
 
 /// What waits in a buffer before its source is read no further, in bytes.
@@ -101,6 +103,11 @@ impl Session {
                 moved |= self.read_client(link, cx)?;
             }
             if !moved {
+                self.info.set_state(match link.flow.settled() {
+                    false => State::Active,
+                    true if link.flow.status() == Status::Idle => State::Idle,
+                    true => State::Transaction,
+                });
                 return Poll::Pending;
             }
         }

@@ -13,6 +13,7 @@ use super::flow::{Op, Parse};
 use super::{End, Link, Session};
 use crate::Shared;
 use crate::pins::Pins;
+use crate::pool::Pool;
 use crate::statements::Named;
 use crate::verdicts::{Judged, Outcome, unreadable};
 
@@ -52,10 +53,11 @@ pub(super) fn take_rest(rest: &mut Rest, input: &mut BytesMut, output: Option<&m
 }
 
 /// A message that is too long for anything ends the session.
-pub(super) fn within(shared: &Shared, header: Header) -> Result<(), End> {
-    let limit = shared.config.max_message_bytes;
+pub(super) fn within(pool: &Pool, header: Header) -> Result<(), End> {
+    let limit = pool.max_message_bytes;
     if header.body > limit {
-        return Err(End::Fatal("08P01", format!("message of {} bytes is longer than {limit}", header.body)));
+        let text = format!("message of {} bytes is longer than max_message_bytes ({limit})", header.body);
+        return Err(End::Fatal("54000", text));
     }
     Ok(())
 }
@@ -83,7 +85,7 @@ impl Session {
             let Some(header) = frame::header(input).map_err(|e| End::Fatal("08P01", e.to_string()))? else {
                 return Ok(());
             };
-            within(&self.shared, header)?;
+            within(&self.pool, header)?;
             if link.flow.len() > PIPELINE {
                 return Err(End::Fatal("54000", format!("more than {PIPELINE} messages in one pipeline")));
             }
