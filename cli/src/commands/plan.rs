@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::api::{Api, ApiArgs, encode};
@@ -29,41 +30,52 @@ pub(crate) enum Command {
 }
 
 /// Limits of a plan or tenant; what is absent is not limited here
-#[derive(Args, Default)]
+#[derive(Args, Default, Serialize)]
 pub(crate) struct Limits {
     /// Most client connections
     #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_client_connections: Option<u32>,
     /// Most server connections of each login role
     #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_server_connections: Option<u32>,
     /// Longest statement, in milliseconds
     #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     statement_timeout_ms: Option<u32>,
     /// Longest idle time inside a transaction, in milliseconds
     #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     idle_in_transaction_timeout_ms: Option<u32>,
     /// Longest wait for a server connection, in milliseconds
     #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     query_wait_timeout_ms: Option<u32>,
+    /// Most clients of each login that wait for a server connection
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query_queue_clients: Option<u32>,
+    /// Longest silence of a client between transactions, in milliseconds
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_idle_timeout_ms: Option<u32>,
+    /// Most transactions that the tenant may begin in a second
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transactions_per_second: Option<u32>,
+    /// Longest message of a client, in bytes
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_message_bytes: Option<u32>,
 }
 
 impl Limits {
     /// As the API takes them; `None` where nothing was given.
     pub(crate) fn body(&self) -> Option<Value> {
-        let mut body = serde_json::Map::new();
-        for (name, value) in [
-            ("max_client_connections", self.max_client_connections),
-            ("max_server_connections", self.max_server_connections),
-            ("statement_timeout_ms", self.statement_timeout_ms),
-            ("idle_in_transaction_timeout_ms", self.idle_in_transaction_timeout_ms),
-            ("query_wait_timeout_ms", self.query_wait_timeout_ms),
-        ] {
-            if let Some(value) = value {
-                body.insert(name.into(), value.into());
-            }
-        }
-        (!body.is_empty()).then_some(Value::Object(body))
+        // Numbers always have a JSON form.
+        let body = serde_json::to_value(self).unwrap_or_default();
+        body.as_object().is_some_and(|limits| !limits.is_empty()).then_some(body)
     }
 }
 
