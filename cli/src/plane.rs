@@ -4,8 +4,8 @@ use anyhow::{Context, Result};
 use palisade_catalog::secrets::MasterKey;
 use palisade_control_plane::ControlPlane;
 use palisade_control_plane::config::ControlPlaneConfig;
-use palisade_proxy::Proxy;
 use palisade_proxy::config::ProxyConfig;
+use palisade_proxy::{Proxy, Reread};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -13,6 +13,8 @@ use tokio::sync::watch;
 pub(crate) struct Planes {
     pub(crate) control: Option<ControlPlaneConfig>,
     pub(crate) proxy: Option<ProxyConfig>,
+    /// Reads the proxy's settings again, at SIGHUP and RELOAD.
+    pub(crate) reread: Reread,
     /// Whether the proxy takes the listeners over from one that runs.
     pub(crate) upgrade: bool,
 }
@@ -53,7 +55,7 @@ async fn run(planes: Planes, ready: impl FnOnce() -> Result<()>) -> Result<()> {
     let proxy = match planes.proxy {
         Some(config) => {
             let master = master_key(&config.master_key_file)?;
-            let proxy = Proxy::start(config, master, planes.upgrade).await?;
+            let proxy = Proxy::start(config, planes.reread, master, planes.upgrade).await?;
             Some(tokio::spawn(proxy.run(stopped)))
         }
         None => None,

@@ -8,11 +8,10 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Installation, connect};
+use common::{Installation, Second, connect, free_address};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -241,7 +240,7 @@ async fn tokens_versions_cancels_and_limits() {
     let folder = palisade.folder().to_owned();
     let env = palisade.env();
     let ((signer, public), (stranger, _)) = (issuer(&folder, "issuer.pem"), issuer(&folder, "stranger.pem"));
-    let peer = Peer::address();
+    let peer = free_address();
     let peers = format!("[{{ id = 9, address = \"{peer}\" }}]");
     palisade.restart(&[
         ("PALISADE__PROXY__JWT__ISSUER", "https://issuer.example"),
@@ -252,7 +251,17 @@ async fn tokens_versions_cancels_and_limits() {
     let proxy = address(&env["PALISADE_URL_ACME_APP"]);
     tokens(&palisade, &proxy, &signer, &stranger);
     versions(&proxy, &signer);
-    let second = Peer::start(&palisade, &env, &peer, &proxy, &public);
+    let first = format!("[{{ id = 0, address = \"{proxy}\" }}]");
+    let second = Second::start(
+        &palisade,
+        &peer,
+        &[
+            ("PALISADE__PROXY__PEER_ID", "9"),
+            ("PALISADE__PROXY__PEERS", &first),
+            ("PALISADE__PROXY__JWT__ISSUER", "https://issuer.example"),
+            ("PALISADE__PROXY__JWT__PUBLIC_KEY_FILE", &public),
+        ],
+    );
     let token = signer.token(json!({}));
     for (version, key_bytes) in [(3 << 16, 8), ((3 << 16) | 2, 36)] {
         for (home, through) in [(&proxy, &proxy), (&proxy, &peer), (&peer, &proxy)] {
@@ -345,61 +354,6 @@ async fn limits(palisade: &Installation, proxy: &str, stranger: &Signer) {
     // Some of the twenty were used up before, and some have come back.
     assert!(answers["53400"] >= 8 && answers["28P01"] >= 5, "{answers:?}");
     assert!(palisade.metrics()["palisade_client_logins_total{result=\"throttled\"}"] >= 8.0);
-}
-
-/// A second proxy of the same installation.
-struct Peer(Child);
-
-impl Peer {
-    fn address() -> String {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        format!("127.0.0.1:{port}")
-    }
-
-    fn start(
-        palisade: &Installation,
-        env: &BTreeMap<String, String>,
-        address: &str,
-        first: &str,
-        public_key: &str,
-    ) -> Self {
-        let folder = palisade.folder();
-        let path = |name: &str| folder.join(name).display().to_string();
-        let database: tokio_postgres::Config = env["PALISADE_DATABASE_URL"].parse().unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_palisade"))
-            .arg("proxy")
-            .envs([
-                ("PALISADE__PROXY__LISTEN", address),
-                ("PALISADE__PROXY__METRICS_LISTEN", &Self::address()),
-                ("PALISADE__PROXY__SERVER", &format!("127.0.0.1:{}", database.get_ports()[0])),
-                ("PALISADE__PROXY__MASTER_KEY_FILE", &path("keys/master.key")),
-                ("PALISADE__PROXY__SNAPSHOT_FILE", &path("peer.json")),
-                ("PALISADE__PROXY__SPOOL_DIR", &path("peer-spool")),
-                ("PALISADE__PROXY__UPGRADE_SOCKET", &path("peer.sock")),
-                ("PALISADE__PROXY__PEER_ID", "9"),
-                ("PALISADE__PROXY__PEERS", &format!("[{{ id = 0, address = \"{first}\" }}]")),
-                ("PALISADE__PROXY__JWT__ISSUER", "https://issuer.example"),
-                ("PALISADE__PROXY__JWT__PUBLIC_KEY_FILE", public_key),
-                ("RUST_LOG", "warn"),
-            ])
-            .spawn()
-            .unwrap();
-        let started = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(20), "the second proxy does not start");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        // It has to hear of the tenants.
-        std::thread::sleep(Duration::from_millis(500));
-        Self(child)
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
-        let _ = self.0.wait();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

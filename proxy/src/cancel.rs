@@ -15,6 +15,10 @@ pub(crate) struct Target {
     pub(crate) upstream: std::sync::Arc<Upstream>,
     pub(crate) pid: i32,
     pub(crate) key: i32,
+    /// When the connection was opened.
+    pub(crate) opened: std::time::Instant,
+    /// Whether it is encrypted.
+    pub(crate) encrypted: bool,
 }
 
 /// Sends a cancel and waits until the server has done with it.

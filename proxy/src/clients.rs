@@ -158,6 +158,12 @@ impl Client {
         self.link.lock().target.as_ref().map(|target| target.pid)
     }
 
+    /// Process id, age and encryption of the server connection.
+    pub(crate) fn linked_server(&self) -> Option<(i32, std::time::Duration, bool)> {
+        let link = self.link.lock();
+        link.target.as_ref().map(|target| (target.pid, target.opened.elapsed(), target.encrypted))
+    }
+
     /// Ends the client's session at once, with these words. The first words stay.
     pub(crate) fn kill(&self, sqlstate: &'static str, text: &'static str) {
         let _ = self.reason.set((sqlstate, text));

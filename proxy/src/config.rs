@@ -281,6 +281,44 @@ impl Default for ProxyConfig {
 }
 
 impl ProxyConfig {
+    /// Whether a setting takes effect only at a start.
+    #[must_use]
+    pub fn needs_restart(key: &str) -> bool {
+        const FIXED: [&str; 21] = [
+            "listen",
+            "admin_listen",
+            "admin_password_file",
+            "metrics_listen",
+            "tls",
+            "tls_cert_file",
+            "tls_key_file",
+            "tls_min_version",
+            "tls_client_certificates",
+            "tls_client_ca_file",
+            "jwt",
+            "peer_id",
+            "server",
+            "server_tls",
+            "server_tls_ca_file",
+            "database",
+            "master_key_file",
+            "snapshot_file",
+            "spool_dir",
+            "upgrade_socket",
+            "server_connect_timeout_ms",
+        ];
+        FIXED.contains(&key)
+    }
+
+    /// The settings that differ.
+    #[must_use]
+    pub fn differing(&self, other: &Self) -> Vec<String> {
+        let fields = |config: &Self| serde_json::to_value(config).unwrap_or_default();
+        let (here, there) = (fields(self), fields(other));
+        let fields = here.as_object().into_iter().flatten();
+        fields.filter(|(key, value)| there.get(*key) != Some(value)).map(|(key, _)| key.clone()).collect()
+    }
+
     /// Every error in the settings, a sentence each.
     #[must_use]
     pub fn errors(&self) -> Vec<String> {

@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 
 use crate::Shared;
 use command::{Command, parse};
-use tables::Table;
+use tables::{Cell, Sampler, Table};
 
 /// The console's only user.
 pub(crate) const USER: &str = "palisade";
@@ -49,13 +49,21 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, password: 
     let salted = gen_salted_password(&password, &salt, ITERATIONS);
     let secret = Arc::new(Secret { salt: salt.to_vec(), salted });
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let sampler = Arc::new(Sampler::new());
+    let (samples, counted) = (sampler.clone(), shared.clone());
+    // It ends with the runtime.
+    tokio::spawn(async move { samples.follow(&counted).await });
     loop {
         let Ok((socket, address)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
         let Ok(slot) = slots.clone().try_acquire_owned() else { continue };
-        let handler = Arc::new(Handler { shared: shared.clone(), address: address.to_string() });
+        let handler = Arc::new(Handler {
+            shared: shared.clone(),
+            sampler: sampler.clone(),
+            address: address.to_string(),
+        });
         let handlers = Handlers { secret: secret.clone(), handler };
         tokio::spawn(async move {
             // A client that breaks off is its own affair.
@@ -109,6 +117,7 @@ impl PgWireServerHandlers for Handlers {
 
 struct Handler {
     shared: Arc<Shared>,
+    sampler: Arc<Sampler>,
     address: String,
 }
 
@@ -123,7 +132,7 @@ impl SimpleQueryHandler for Handler {
     {
         let command = parse(query).map_err(|text| error("42601", &text))?;
         match command {
-            Command::Show(show) => Ok(vec![rows(tables::table(&self.shared, show))?]),
+            Command::Show(show) => Ok(vec![rows(tables::table(&self.shared, &self.sampler, show))?]),
             Command::Pause(tenant) => self.each("PAUSE", &tenant, true).await,
             Command::Resume(tenant) => self.each("RESUME", &tenant, false).await,
             Command::Kill(tenant) => {
@@ -134,6 +143,25 @@ impl SimpleQueryHandler for Handler {
                     client.kill("57P01", "terminating connection due to administrator command")
                 });
                 Ok(vec![Response::Execution(Tag::new("KILL"))])
+            }
+            Command::KillClient(pid) => {
+                let clients = self.shared.clients.all();
+                let client = clients.iter().find(|client| client.pid() == pid);
+                let client = client.ok_or_else(|| error("22023", "there is no such client"))?;
+                self.record("console.kill", &client.tenant).await?;
+                client.kill("57P01", "terminating connection due to administrator command");
+                Ok(vec![Response::Execution(Tag::new("KILL_CLIENT"))])
+            }
+            Command::Reload => {
+                self.record("console.reload", "*").await?;
+                self.shared.reload().map_err(|text| error("F0000", &text))?;
+                Ok(vec![Response::Execution(Tag::new("RELOAD"))])
+            }
+            Command::Shutdown => {
+                self.record("console.shutdown", "*").await?;
+                rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM)
+                    .map_err(|e| error("58000", &e.to_string()))?;
+                Ok(vec![Response::Execution(Tag::new("SHUTDOWN"))])
             }
             Command::Reconnect(tenant) => {
                 for pool in self.pools(tenant.as_deref())? {
@@ -194,12 +222,18 @@ fn error(sqlstate: &str, text: &str) -> PgWireError {
 }
 
 fn rows(table: Table) -> PgWireResult<Response> {
-    let field = |name: &&str| FieldInfo::new((*name).into(), None, None, Type::TEXT, FieldFormat::Text);
+    let field = |(name, number): &(&str, bool)| {
+        let kind = if *number { Type::INT8 } else { Type::TEXT };
+        FieldInfo::new((*name).into(), None, None, kind, FieldFormat::Text)
+    };
     let fields: Arc<Vec<FieldInfo>> = Arc::new(table.columns.iter().map(field).collect());
     let mut encoder = DataRowEncoder::new(fields.clone());
-    let mut encode = |row: Vec<String>| {
-        for value in row {
-            encoder.encode_field(&value)?;
+    let mut encode = |row: Vec<Cell>| {
+        for cell in row {
+            match cell {
+                Cell::Text(text) => encoder.encode_field(&text)?,
+                Cell::Number(number) => encoder.encode_field(&number)?,
+            }
         }
         Ok(encoder.take_row())
     };

@@ -40,7 +40,7 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
 pub(crate) async fn connect(shared: &Shared, told: &Arc<Notify>) -> Result<Client, tokio_postgres::Error> {
     let (mut config, tls) = shared.upstream.library();
     config
-        .dbname(&shared.config.database)
+        .dbname(&shared.config().database)
         .user(PROXY_ROLE)
         .password(shared.master.server_password(PROXY_ROLE, 1))
         .application_name("palisade proxy")
@@ -88,7 +88,7 @@ async fn follow_once(shared: &Shared) -> Result<(), Box<dyn std::error::Error + 
         apply(shared, since == 0, xmin, changed);
         since = xmin;
         // Told of a change, or, should that be lost, after a while anyway.
-        let interval = Duration::from_millis(shared.config.follow_interval_ms);
+        let interval = Duration::from_millis(shared.config().follow_interval_ms);
         let _ = tokio::time::timeout(interval, told.notified()).await;
     }
 }
@@ -106,7 +106,7 @@ fn apply(shared: &Shared, all: bool, xmin: u64, changed: Vec<TenantEntry>) {
     let now = shared.tenants.load();
     shared.pools.follow(shared, &now);
     shared.clients.follow(&now);
-    if let Err(error) = save(&shared.config.snapshot_file, &shared.tenants.load()) {
+    if let Err(error) = save(&shared.config().snapshot_file, &shared.tenants.load()) {
         tracing::warn!(%error, "the snapshot file cannot be written");
     }
 }

@@ -100,10 +100,10 @@ pub enum StartError {
 
 /// What every session shares.
 pub(crate) struct Shared {
-    pub(crate) config: ProxyConfig,
+    config: ArcSwap<ProxyConfig>,
+    reread: Reread,
     pub(crate) master: MasterKey,
     pub(crate) judge: Judge,
-    pub(crate) limits: Limits,
     pub(crate) tenants: ArcSwap<Snapshot>,
     pub(crate) audit: audit::Audit,
     pub(crate) clients: clients::Clients,
@@ -117,6 +117,60 @@ pub(crate) struct Shared {
     pub(crate) slots: Arc<tokio::sync::Semaphore>,
     /// A new process has taken the listeners over.
     pub(crate) upgrading: AtomicBool,
+}
+
+/// Reads the configuration again: a sentence for the operator where it cannot be used.
+pub type Reread = Box<dyn Fn() -> Result<ProxyConfig, String> + Send + Sync>;
+
+impl Shared {
+    /// The settings of the day.
+    pub(crate) fn config(&self) -> arc_swap::Guard<Arc<ProxyConfig>> {
+        self.config.load()
+    }
+
+    /// Limits of what is read.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { statement_bytes: self.config().max_statement_bytes, ..Limits::default() }
+    }
+
+    /// Clients that are not let in yet.
+    pub(crate) fn clients_logging_in(&self) -> usize {
+        let taken = self.config().max_client_connections.saturating_sub(self.slots.available_permits());
+        taken.saturating_sub(self.clients.len())
+    }
+
+    /// Takes the configuration in anew. What needs a restart is refused by name, and nothing is changed.
+    pub(crate) fn reload(&self) -> Result<(), String> {
+        let new = (self.reread)()?;
+        let old = self.config.load_full();
+        let fixed = old.differing(&new).into_iter().filter(|key| ProxyConfig::needs_restart(key));
+        let fixed: Vec<_> = fixed.collect();
+        if !fixed.is_empty() {
+            return Err(format!("nothing was changed: {} cannot change without a restart", fixed.join(", ")));
+        }
+        if old.differing(&new).is_empty() {
+            return Ok(());
+        }
+        self.pools.resize(old.max_server_connections, new.max_server_connections);
+        pool::resize(&self.slots, old.max_client_connections, new.max_client_connections);
+        self.throttle.limit(new.failed_logins_per_address, new.failed_logins_per_tenant);
+        self.config.store(Arc::new(new));
+        // Clients go on in pools that know the new settings.
+        self.pools.renew();
+        tracing::info!("the configuration was taken in anew");
+        Ok(())
+    }
+}
+
+/// Reloads at every SIGHUP, for ever.
+async fn hangups(shared: Arc<Shared>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        if let Err(error) = shared.reload() {
+            tracing::error!(error, "the configuration cannot be taken in anew; the old one stays");
+        }
+    }
 }
 
 /// A proxy that serves.
@@ -134,14 +188,18 @@ impl Proxy {
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn start(config: ProxyConfig, master: MasterKey, upgrade: bool) -> Result<Self, StartError> {
+    pub async fn start(
+        config: ProxyConfig,
+        reread: Reread,
+        master: MasterKey,
+        upgrade: bool,
+    ) -> Result<Self, StartError> {
         let audit = audit::Audit::open(&config.spool_dir)
             .map_err(|e| StartError::Spool(config.spool_dir.clone(), e))?;
         let http = http::bind(config.metrics_listen)
             .map_err(|e| StartError::Listen(config.metrics_listen, e, "metrics_listen"))?;
         let console = console(&config)?;
         let shared = Arc::new(Shared {
-            limits: Limits { statement_bytes: config.max_statement_bytes, ..Limits::default() },
             judge: Judge::embedded()?,
             tenants: ArcSwap::from_pointee(follower::load(&config.snapshot_file)),
             audit,
@@ -157,7 +215,8 @@ impl Proxy {
             upstream: Arc::new(upstream::Upstream::new(&config)?),
             slots: Arc::new(tokio::sync::Semaphore::new(config.max_client_connections)),
             upgrading: AtomicBool::new(false),
-            config,
+            config: ArcSwap::from_pointee(config),
+            reread,
             master,
         });
         let server = service::start(shared.clone(), upgrade).await?;
@@ -176,11 +235,12 @@ impl Proxy {
         }
         let expire = shared.clone();
         tasks.spawn(async move { expire.pools.expire(&expire).await });
+        tasks.spawn(hangups(shared.clone()));
         tasks.spawn(timeouts::watch(shared.clone()));
         let certificates = shared.clone();
         tasks.spawn(async move {
             if let Some(tls) = &certificates.tls {
-                tls.follow(&certificates.config).await;
+                tls.follow(&certificates.config.load_full()).await;
             }
         });
         let keys = shared.clone();

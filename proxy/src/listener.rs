@@ -40,12 +40,12 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut shutdo
 async fn drain(shared: &Shared, sessions: &TaskTracker) {
     if shared.upgrading.load(Ordering::Acquire) {
         // New clients go to the new process; those that are here may stay for a while.
-        let limit = Duration::from_millis(shared.config.upgrade_timeout_ms);
+        let limit = Duration::from_millis(shared.config().upgrade_timeout_ms);
         let _ = tokio::time::timeout(limit, sessions.wait()).await;
     }
     let clients = shared.clients.all();
     clients.iter().for_each(|client| client.drain());
-    let limit = Duration::from_millis(shared.config.shutdown_timeout_ms);
+    let limit = Duration::from_millis(shared.config().shutdown_timeout_ms);
     if tokio::time::timeout(limit, sessions.wait()).await.is_ok() {
         return;
     }
@@ -67,7 +67,7 @@ async fn client(shared: Arc<Shared>, mut stream: TcpStream, address: SocketAddr)
     };
     // Latency matters more than packets; a socket that refuses this still works.
     let _ = stream.set_nodelay(true);
-    let limit = Duration::from_millis(shared.config.authentication_timeout_ms);
+    let limit = Duration::from_millis(shared.config().authentication_timeout_ms);
     let entered = tokio::time::timeout(limit, Box::pin(startup::enter(&shared, stream, address))).await;
     let Ok(Some(session)) = entered else { return };
     let info = session.info.clone();

@@ -31,15 +31,20 @@ fn owner(pid: i32) -> Option<u8> {
 /// A cancel that a client asks for: of a statement here, or at a peer.
 pub(crate) async fn cancel(shared: &Shared, pid: i32, secret: &[u8]) {
     let Some(owner) = owner(pid) else { return };
-    if owner == shared.config.peer_id {
+    if owner == shared.config().peer_id {
         return shared.clients.cancel(pid, secret).await;
     }
-    let Some(peer) = shared.config.peers.iter().find(|peer| peer.id == owner) else { return };
+    let config = shared.config();
+    let Some(address) = config.peers.iter().find(|peer| peer.id == owner).map(|peer| peer.address.clone())
+    else {
+        return;
+    };
+    drop(config);
     let Some(_permit) = shared.clients.forwarding() else { return };
     if secret.len() > SECRET_BYTES {
         return;
     }
-    let sent = tokio::time::timeout(TIMEOUT, hand_on(&peer.address, pid, secret)).await;
+    let sent = tokio::time::timeout(TIMEOUT, hand_on(&address, pid, secret)).await;
     if !matches!(sent, Ok(Ok(()))) {
         tracing::warn!(peer = owner, "a cancel could not be handed on");
     }

@@ -43,7 +43,7 @@ impl Key {
     /// Whose pool serves a login now.
     fn of(shared: &Shared, tenant: &TenantEntry, login: &Login) -> Self {
         let size =
-            tenant.limits.max_server_connections.map_or(shared.config.pool_size, |n| n.max(1) as usize);
+            tenant.limits.max_server_connections.map_or(shared.config().pool_size, |n| n.max(1) as usize);
         Self {
             tenant: tenant.id.to_string(),
             slug: tenant.slug.to_string(),
@@ -99,6 +99,8 @@ pub(crate) struct Counts {
     pub(crate) received: AtomicU64,
     pub(crate) sent: AtomicU64,
     pub(crate) transaction_us: AtomicU64,
+    /// Transactions' time without the client's own silence inside them.
+    pub(crate) query_us: AtomicU64,
     pub(crate) wait_us: AtomicU64,
 }
 
@@ -114,7 +116,7 @@ pub(crate) struct Pool {
     pub(crate) statements: Statements,
     /// Ticks whenever the tenant changes definitions: statements prepared afterwards get new plans.
     pub(crate) definitions: Arc<AtomicU64>,
-    pub(crate) counts: Counts,
+    pub(crate) counts: Arc<Counts>,
     /// How long its clients may be silent, or busy.
     pub(crate) timeouts: Timeouts,
     /// Longest message of a client, in bytes.
@@ -147,30 +149,31 @@ impl Pool {
         shared: &Shared,
         definitions: Arc<AtomicU64>,
         rate: Option<Arc<Rate>>,
+        counts: Arc<Counts>,
     ) -> Self {
         let namespace = Namespace {
             kind: login.kind.to_string(),
             schema: tenant.schema.clone(),
             database: tenant.slug.to_string(),
-            shared: shared.config.shared_schemas.clone(),
+            shared: shared.config().shared_schemas.clone(),
         };
         let limits = &key.limits;
         let names = Names::new(&tenant.schema, login.name.as_str(), &tenant.database, tenant.slug.as_str());
         Self {
             namespace,
             names,
-            verdicts: Verdicts::new(shared.config.verdict_cache_bytes),
+            verdicts: Verdicts::new(shared.config().verdict_cache_bytes),
             statements: Statements::new(rand::random()),
             definitions,
-            counts: Counts::default(),
+            counts,
             timeouts: Timeouts {
-                idle: limits.client_idle_timeout_ms.map_or(shared.config.client_idle_timeout_ms, u64::from),
+                idle: limits.client_idle_timeout_ms.map_or(shared.config().client_idle_timeout_ms, u64::from),
                 transaction: u64::from(limits.idle_in_transaction_timeout_ms.unwrap_or_default()),
                 statement: u64::from(limits.statement_timeout_ms.unwrap_or_default()),
             },
             max_message_bytes: limits
                 .max_message_bytes
-                .map_or(shared.config.max_message_bytes, |bytes| bytes as usize),
+                .map_or(shared.config().max_message_bytes, |bytes| bytes as usize),
             rate,
             database: tenant.database.clone(),
             owner: names::owner_role(&tenant.id),
@@ -220,12 +223,12 @@ impl Pool {
 
     /// Most clients that wait.
     fn queue(&self, shared: &Shared) -> usize {
-        self.key.limits.query_queue_clients.map_or(shared.config.query_queue_clients, |n| n as usize)
+        self.key.limits.query_queue_clients.map_or(shared.config().query_queue_clients, |n| n as usize)
     }
 
     /// Longest wait, in milliseconds.
     fn wait_ms(&self, shared: &Shared) -> u64 {
-        self.key.limits.query_wait_timeout_ms.map_or(shared.config.query_wait_timeout_ms, u64::from)
+        self.key.limits.query_wait_timeout_ms.map_or(shared.config().query_wait_timeout_ms, u64::from)
     }
 
     /// `rested`: how long the client has waited already.
@@ -267,7 +270,7 @@ impl Pool {
         parameters.extend(statement.as_deref().map(|ms| ("statement_timeout", ms)));
         parameters.extend(idle.as_deref().map(|ms| ("idle_in_transaction_session_timeout", ms)));
         let password = shared.master.server_password(&self.key.role, self.key.generation);
-        let timeout = Duration::from_millis(shared.config.server_connect_timeout_ms);
+        let timeout = Duration::from_millis(shared.config().server_connect_timeout_ms);
         let opened = server::connect(&shared.upstream, &parameters, &password, timeout).await;
         let opened = opened.map_err(|error| {
             tracing::warn!(%error, tenant = %self.key.slug, "no server connection");
@@ -277,7 +280,7 @@ impl Pool {
         shared.metrics.server_logins.inc();
         let parameters =
             opened.parameters.iter().map(|(name, value)| (name.clone(), self.shown(name, value))).collect();
-        let most = NonZeroUsize::new(shared.config.server_prepared_statements).unwrap_or(NonZeroUsize::MIN);
+        let most = NonZeroUsize::new(shared.config().server_prepared_statements).unwrap_or(NonZeroUsize::MIN);
         Ok(Server::new(opened, shared.upstream.clone(), parameters, most, budget))
     }
 
@@ -311,7 +314,7 @@ impl Pool {
 
     /// Brings a pinned connection back to its beginning, then gives it back.
     pub(crate) async fn clean(&self, mut held: Held, shared: &Shared) {
-        let limit = Duration::from_millis(shared.config.server_connect_timeout_ms);
+        let limit = Duration::from_millis(shared.config().server_connect_timeout_ms);
         if matches!(tokio::time::timeout(limit, held.server.discard_all()).await, Ok(Ok(()))) {
             self.give(held, shared);
         }
@@ -327,7 +330,7 @@ impl Pool {
         let server = &mut held.server;
         let statements = server.bring(&settings, self.owner_role());
         if !statements.is_empty() {
-            let limit = Duration::from_millis(shared.config.server_connect_timeout_ms);
+            let limit = Duration::from_millis(shared.config().server_connect_timeout_ms);
             let statements = statements.join(";");
             let set = server.set(&statements, |name, value| self.shown(name, value));
             let set = tokio::time::timeout(limit, set).await;
@@ -366,9 +369,10 @@ impl Pool {
         self.idle.lock().clear();
     }
 
-    /// Process id and age of the idle connections.
-    pub(crate) fn idle_servers(&self) -> Vec<(i32, Duration)> {
-        self.idle.lock().iter().map(|server| (server.target.pid, server.opened.elapsed())).collect()
+    /// Process id, age and encryption of the idle connections.
+    pub(crate) fn idle_servers(&self) -> Vec<(i32, Duration, bool)> {
+        let idle = self.idle.lock();
+        idle.iter().map(|s| (s.target.pid, s.opened.elapsed(), s.target.encrypted)).collect()
     }
 
     /// Whether another pool has taken its place, or none.
@@ -413,6 +417,8 @@ pub(crate) struct Pools {
     all: Mutex<HashMap<Key, Arc<Pool>>>,
     definitions: Mutex<HashMap<String, Arc<AtomicU64>>>,
     rates: Mutex<HashMap<String, Arc<Rate>>>,
+    /// What was counted, by slug.
+    counts: Mutex<HashMap<String, Arc<Counts>>>,
     /// Tenants that are paused; `None` stands for all. A pool that is made meanwhile is paused too.
     paused: Mutex<HashSet<Option<String>>>,
     budget: Arc<Semaphore>,
@@ -426,6 +432,7 @@ impl Pools {
             all: Mutex::default(),
             definitions: Mutex::default(),
             rates: Mutex::default(),
+            counts: Mutex::default(),
             paused: Mutex::default(),
             budget: Arc::new(Semaphore::new(budget)),
             waiting: AtomicUsize::new(0),
@@ -437,10 +444,11 @@ impl Pools {
         let key = Key::of(shared, tenant, login);
         let definitions = self.definitions.lock().entry(key.tenant.clone()).or_default().clone();
         let rate = self.rate(tenant);
+        let counts = self.counts.lock().entry(key.slug.clone()).or_default().clone();
         match self.all.lock().entry(key) {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(free) => {
-                let pool = Pool::new(free.key().clone(), tenant, login, shared, definitions, rate);
+                let pool = Pool::new(free.key().clone(), tenant, login, shared, definitions, rate, counts);
                 let paused = self.paused.lock();
                 pool.pause(paused.contains(&None) || paused.contains(&Some(pool.key.slug.clone())));
                 drop(paused);
@@ -480,6 +488,34 @@ impl Pools {
         }
     }
 
+    /// What was counted, by slug.
+    pub(crate) fn counts(&self) -> Vec<(String, Arc<Counts>)> {
+        self.counts.lock().iter().map(|(slug, counts)| (slug.clone(), counts.clone())).collect()
+    }
+
+    /// Whether a tenant is held back.
+    pub(crate) fn paused(&self, slug: &str) -> bool {
+        let paused = self.paused.lock();
+        paused.contains(&None) || paused.contains(&Some(slug.to_owned()))
+    }
+
+    /// Whether all tenants are held back.
+    pub(crate) fn all_paused(&self) -> bool {
+        self.paused.lock().contains(&None)
+    }
+
+    /// Closes every pool: clients go on in new ones, made with the settings of the day.
+    pub(crate) fn renew(&self) {
+        for (_, pool) in self.all.lock().drain() {
+            pool.close();
+        }
+    }
+
+    /// Another number of connections for all pools. Fewer take effect as connections are closed.
+    pub(crate) fn resize(&self, before: usize, after: usize) {
+        resize(&self.budget, before, after);
+    }
+
     /// All pools, at this instant.
     pub(crate) fn all(&self) -> Vec<Arc<Pool>> {
         self.all.lock().values().cloned().collect()
@@ -500,14 +536,15 @@ impl Pools {
         let tenants: HashSet<&str> = snapshot.tenants.values().map(|t| t.id.as_str()).collect();
         self.definitions.lock().retain(|tenant, _| tenants.contains(tenant.as_str()));
         self.rates.lock().retain(|tenant, _| tenants.contains(tenant.as_str()));
+        self.counts.lock().retain(|slug, _| snapshot.tenants.keys().any(|known| known.as_str() == slug));
     }
 
     /// Closes what nobody uses, every second, for ever.
     pub(crate) async fn expire(&self, shared: &Shared) {
-        let idle = Duration::from_millis(shared.config.server_idle_timeout_ms);
-        let life = Duration::from_millis(shared.config.server_lifetime_ms);
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
+            let idle = Duration::from_millis(shared.config().server_idle_timeout_ms);
+            let life = Duration::from_millis(shared.config().server_lifetime_ms);
             self.all().iter().for_each(|pool| pool.expire(idle, life));
             // A pool that nobody holds and that holds nothing is forgotten.
             self.all.lock().retain(|_, pool| Arc::strong_count(pool) > 1 || pool.sizes().0 > 0);
@@ -526,7 +563,7 @@ impl Pools {
         }
         let _waiting = Waiting::enter(&self.waiting, usize::MAX);
         self.evict();
-        let ms = shared.config.query_wait_timeout_ms;
+        let ms = shared.config().query_wait_timeout_ms;
         let place =
             tokio::time::timeout(Duration::from_millis(ms), self.budget.clone().acquire_owned()).await;
         // The semaphore is never closed.
@@ -548,4 +585,22 @@ impl Pools {
     pub(crate) fn left(&self) -> usize {
         self.budget.available_permits()
     }
+}
+
+/// Changes how many permits a semaphore has. Permits that are out are taken away when they come back, one by one, so
+/// that nobody who waits is held up by all of them.
+pub(crate) fn resize(semaphore: &Arc<Semaphore>, before: usize, after: usize) {
+    if after >= before {
+        semaphore.add_permits(after - before);
+        return;
+    }
+    let semaphore = semaphore.clone();
+    tokio::spawn(async move {
+        for _ in after..before {
+            // The semaphore is never closed.
+            if let Ok(permit) = semaphore.clone().acquire_owned().await {
+                permit.forget();
+            }
+        }
+    });
 }

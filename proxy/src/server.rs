@@ -92,10 +92,11 @@ impl Server {
     ) -> Self {
         let LoggedIn { stream, pid, key, .. } = server;
         let now = Instant::now();
+        let encrypted = stream.encrypted();
         Self {
             stream,
             input: BytesMut::new(),
-            target: Target { upstream, pid, key },
+            target: Target { upstream, pid, key, opened: now, encrypted },
             parameters: Arc::new(parameters),
             settings: Arc::default(),
             rerole: false,

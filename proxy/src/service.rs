@@ -48,7 +48,7 @@ pub(crate) async fn start(shared: Arc<Shared>, upgrade: bool) -> Result<Running,
     let once = Mutex::new(Some((ready, drained)));
     let service = Clients { shared: shared.clone(), runtime: Handle::current(), once };
     let conf = ServerConf {
-        upgrade_sock: shared.config.upgrade_socket.to_string_lossy().into_owned(),
+        upgrade_sock: shared.config().upgrade_socket.to_string_lossy().into_owned(),
         // Sessions are drained by us; pingora's own runtime has nothing left to wait for.
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(0),
@@ -109,7 +109,7 @@ impl Service for Clients {
     async fn start_service(&mut self, fds: Option<ListenFds>, shutdown: ShutdownWatch, _listeners: usize) {
         // Called once for each service.
         let Some((ready, drained)) = self.once.lock().take() else { return };
-        let address = self.shared.config.listen;
+        let address = self.shared.config().listen;
         let listener = match listen(&self.shared, fds) {
             Ok(listener) => listener,
             Err(error) => {
@@ -140,13 +140,13 @@ impl Service for Clients {
     }
 
     fn listen_addresses(&self) -> Option<Vec<String>> {
-        Some(vec![self.shared.config.listen.to_string()])
+        Some(vec![self.shared.config().listen.to_string()])
     }
 }
 
 /// The listener of the process that is replaced, or a new one; either is left for the next process to take.
 fn listen(shared: &Shared, fds: Option<ListenFds>) -> std::io::Result<StdListener> {
-    let address = shared.config.listen;
+    let address = shared.config().listen;
     let mut fds = fds.as_ref().map(|fds| fds.lock());
     let taken = fds.as_ref().and_then(|fds| fds.get(&address.to_string()).copied());
     let listener = match taken {

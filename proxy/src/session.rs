@@ -111,6 +111,9 @@ struct Link {
     /// Events that must be durable before anything else is sent.
     events: Vec<Event>,
     since: Instant,
+    /// Since when the client is silent inside its transaction, and how long it was before, in microseconds.
+    silent: Option<Instant>,
+    silent_us: u64,
 }
 
 impl Session {
@@ -301,6 +304,8 @@ impl Session {
         self.info.transactions.fetch_add(1, Ordering::Relaxed);
         let micros = u64::try_from(link.since.elapsed().as_micros()).unwrap_or(u64::MAX);
         counts.transaction_us.fetch_add(micros, Ordering::Relaxed);
+        counts.query_us.fetch_add(micros.saturating_sub(link.silent_us), Ordering::Relaxed);
+        link.silent_us = 0;
         link.since = Instant::now();
     }
 }
@@ -323,6 +328,8 @@ impl Link {
             fatal: false,
             events: Vec::new(),
             since: Instant::now(),
+            silent: None,
+            silent_us: 0,
         }
     }
 

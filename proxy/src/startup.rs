@@ -118,8 +118,10 @@ async fn admit(
         encrypted: stream.encrypted(),
         timeouts: pool.timeouts,
     };
-    let most =
-        tenant.limits.max_client_connections.map_or(shared.config.tenant_client_connections, |n| n as usize);
+    let most = tenant
+        .limits
+        .max_client_connections
+        .map_or(shared.config().tenant_client_connections, |n| n as usize);
     let long_key = hello.minor >= LONG_KEYS_MINOR;
     let Some(info) = shared.clients.add(identity, most, long_key) else {
         let text = format!("too many connections for database \"{}\"", tenant.slug);

@@ -120,6 +120,12 @@ impl Throttle {
         }))
     }
 
+    /// Other limits.
+    pub(crate) fn limit(&self, address: u32, tenant: u32) {
+        let state = &mut *self.0.lock();
+        (state.addresses.limit, state.tenants.limit) = (address, tenant);
+    }
+
     /// Whether a login may be tried.
     pub(crate) fn check(&self, address: IpAddr, tenant: &str, now: Instant) -> Result<(), Refused> {
         let address = network(address);

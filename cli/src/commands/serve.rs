@@ -30,7 +30,8 @@ pub(crate) struct ProxyArgs {
 pub(crate) fn control_plane(args: Args) -> Result<()> {
     logging();
     let (control, _) = sections(&config::load(args.config.as_deref(), std::env::vars())?, true, false)?;
-    serve(Planes { control, proxy: None, upgrade: false }, || {
+    let reread = Box::new(|| Err("there is no proxy here".to_owned()));
+    serve(Planes { control, proxy: None, reread, upgrade: false }, || {
         tracing::info!("the control plane is ready");
         Ok(())
     })
@@ -38,8 +39,14 @@ pub(crate) fn control_plane(args: Args) -> Result<()> {
 
 pub(crate) fn proxy(args: ProxyArgs) -> Result<()> {
     logging();
-    let (_, proxy) = sections(&config::load(args.common.config.as_deref(), std::env::vars())?, false, true)?;
-    serve(Planes { control: None, proxy, upgrade: args.upgrade }, || {
+    let file = args.common.config;
+    let read = move || sections(&config::load(file.as_deref(), std::env::vars())?, false, true);
+    let (_, proxy) = read()?;
+    let reread = Box::new(move || {
+        let (_, proxy) = read().map_err(|e| format!("{e:#}"))?;
+        proxy.ok_or_else(|| "the configuration has no proxy".to_owned())
+    });
+    serve(Planes { control: None, proxy, reread, upgrade: args.upgrade }, || {
         tracing::info!("the proxy is ready");
         Ok(())
     })

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Args as ClapArgs;
 use palisade_control_plane::config::ControlPlaneConfig;
+use palisade_proxy::Reread;
 use palisade_proxy::config::ProxyConfig;
 use toml::Value;
 
@@ -55,7 +56,15 @@ pub(crate) fn run(args: Args) -> Result<()> {
     (proxy.server, proxy.database) = server.address()?;
     std::fs::write(layout.pid(), format!("{}\n", std::process::id()))
         .context("writing the process's number")?;
-    let served = serve(&layout, &control, proxy, &server, !args.no_demo, started);
+    let (data_dir, url, place) =
+        (args.data_dir.clone(), server.url.clone(), (proxy.server.clone(), proxy.database.clone()));
+    let reread: Reread = Box::new(move || {
+        let read = Layout::open(&data_dir).and_then(|layout| settings(&layout, &url, &place.0));
+        let (_, mut proxy) = read.map_err(|e| format!("{e:#}"))?;
+        (proxy.server, proxy.database) = place.clone();
+        Ok(proxy)
+    });
+    let served = serve(&layout, &control, (proxy, reread), &server, !args.no_demo, started);
     // Stopped whatever happened; an error of the service is the one to show.
     let stopped = server.stop();
     for file in [layout.pid(), layout.run().join("ready")] {
@@ -71,14 +80,15 @@ pub(crate) fn run(args: Args) -> Result<()> {
 fn serve(
     layout: &Layout,
     settings: &ControlPlaneConfig,
-    proxy: ProxyConfig,
+    (proxy, reread): (ProxyConfig, Reread),
     server: &Server,
     demo: bool,
     started: Instant,
 ) -> Result<()> {
     let addresses =
         Addresses { proxy: proxy.listen, console: proxy.admin_listen, metrics: proxy.metrics_listen };
-    plane::serve(Planes { control: Some(settings.clone()), proxy: Some(proxy), upgrade: false }, || {
+    let planes = Planes { control: Some(settings.clone()), proxy: Some(proxy), reread, upgrade: false };
+    plane::serve(planes, || {
         let token = token::sign(
             &layout.jwt_private(),
             "dev-admin",

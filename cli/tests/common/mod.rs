@@ -173,6 +173,12 @@ impl Installation {
         std::thread::spawn(move || stream(port, &path, &token, None, most))
     }
 
+    /// Sends the process a signal, by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let child = self.child.as_ref().unwrap();
+        Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
+    }
+
     /// Stops the process; how long it took.
     pub(crate) fn stop(&mut self) -> Duration {
         let started = Instant::now();
@@ -272,4 +278,50 @@ pub(crate) async fn refusal(client: &tokio_postgres::Client, sql: &str) -> (Stri
     let error = client.batch_execute(sql).await.expect_err(sql);
     let error = error.as_db_error().expect(sql);
     (error.code().code().to_owned(), error.message().to_owned())
+}
+
+/// An address that nobody uses.
+pub(crate) fn free_address() -> String {
+    format!("127.0.0.1:{}", free_port())
+}
+
+/// A second proxy of an installation, stopped when dropped.
+pub(crate) struct Second(Child);
+
+impl Second {
+    /// Starts it at this address, with more settings.
+    pub(crate) fn start(palisade: &Installation, address: &str, settings: &[(&str, &str)]) -> Self {
+        let path = |name: &str| palisade.folder().join(name).display().to_string();
+        let database: tokio_postgres::Config = palisade.env()["PALISADE_DATABASE_URL"].parse().unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_palisade"))
+            .arg("proxy")
+            .envs([
+                ("PALISADE__PROXY__LISTEN", address),
+                ("PALISADE__PROXY__METRICS_LISTEN", &free_address()),
+                ("PALISADE__PROXY__SERVER", &format!("127.0.0.1:{}", database.get_ports()[0])),
+                ("PALISADE__PROXY__MASTER_KEY_FILE", &path("keys/master.key")),
+                ("PALISADE__PROXY__SNAPSHOT_FILE", &path("second.json")),
+                ("PALISADE__PROXY__SPOOL_DIR", &path("second-spool")),
+                ("PALISADE__PROXY__UPGRADE_SOCKET", &path("second.sock")),
+                ("RUST_LOG", "warn"),
+            ])
+            .envs(settings.iter().copied())
+            .spawn()
+            .unwrap();
+        let started = Instant::now();
+        while std::net::TcpStream::connect(address).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(20), "the second proxy does not start");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        // It has to hear of the tenants.
+        std::thread::sleep(Duration::from_millis(500));
+        Self(child)
+    }
+}
+
+impl Drop for Second {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+        let _ = self.0.wait();
+    }
 }

@@ -10,7 +10,12 @@ pub(super) enum Show {
     Lists,
     Pools,
     Servers,
+    State,
     Stats,
+    StatsAverages,
+    StatsTotals,
+    Totals,
+    Users,
     Version,
 }
 
@@ -23,12 +28,18 @@ pub(super) enum Command {
     Resume(Option<String>),
     /// A tenant's sessions are ended.
     Kill(String),
+    /// A session is ended, by its number in `SHOW CLIENTS`.
+    KillClient(i32),
     /// Idle server connections are closed, others when they come back.
     Reconnect(Option<String>),
+    /// The configuration is read again.
+    Reload,
+    /// Transactions end, then the process.
+    Shutdown,
 }
 
 /// Every word, for errors and `SHOW HELP`.
-pub(super) const HELP: [&str; 13] = [
+pub(super) const HELP: [&str; 21] = [
     "SHOW CLIENTS",
     "SHOW CONFIG",
     "SHOW DATABASES",
@@ -36,12 +47,20 @@ pub(super) const HELP: [&str; 13] = [
     "SHOW LISTS",
     "SHOW POOLS",
     "SHOW SERVERS",
+    "SHOW STATE",
     "SHOW STATS",
+    "SHOW STATS_AVERAGES",
+    "SHOW STATS_TOTALS",
+    "SHOW TOTALS",
+    "SHOW USERS",
     "SHOW VERSION",
     "PAUSE [tenant]",
     "RESUME [tenant]",
     "KILL tenant",
+    "KILL_CLIENT ptr",
     "RECONNECT [tenant]",
+    "RELOAD",
+    "SHUTDOWN",
 ];
 
 /// Reads a command; an error says what is understood.
@@ -63,7 +82,12 @@ pub(super) fn parse(text: &str) -> Result<Command, String> {
             "LISTS" => Show::Lists,
             "POOLS" => Show::Pools,
             "SERVERS" => Show::Servers,
+            "STATE" => Show::State,
             "STATS" => Show::Stats,
+            "STATS_AVERAGES" => Show::StatsAverages,
+            "STATS_TOTALS" => Show::StatsTotals,
+            "TOTALS" => Show::Totals,
+            "USERS" => Show::Users,
             "VERSION" => Show::Version,
             _ => return Err("unknown SHOW; use SHOW HELP".into()),
         })),
@@ -71,6 +95,13 @@ pub(super) fn parse(text: &str) -> Result<Command, String> {
         ("RESUME", _) => Ok(Command::Resume(name())),
         ("RECONNECT", _) => Ok(Command::Reconnect(name())),
         ("KILL", Some(tenant)) => Ok(Command::Kill(tenant.to_owned())),
+        ("KILL_CLIENT", Some(pid)) => {
+            let pid =
+                pid.parse().map_err(|_| "invalid command: KILL_CLIENT takes a number of SHOW CLIENTS")?;
+            Ok(Command::KillClient(pid))
+        }
+        ("RELOAD", None) => Ok(Command::Reload),
+        ("SHUTDOWN", None) => Ok(Command::Shutdown),
         _ => Err("invalid command; use SHOW HELP".into()),
     }
 }
@@ -90,6 +121,9 @@ mod tests {
             ("RESUME acme", Ok(Command::Resume(acme()))),
             ("KILL acme", Ok(Command::Kill("acme".into()))),
             ("KILL", Err("invalid command; use SHOW HELP".to_owned())),
+            ("KILL_CLIENT 7", Ok(Command::KillClient(7))),
+            ("RELOAD;", Ok(Command::Reload)),
+            ("RELOAD acme", Err("invalid command; use SHOW HELP".to_owned())),
             ("SHOW ME", Err("unknown SHOW; use SHOW HELP".to_owned())),
             ("SELECT 1", Err("invalid command; use SHOW HELP".to_owned())),
             ("PAUSE a b", Err("invalid command: too many words; use SHOW HELP".to_owned())),

@@ -1,39 +1,104 @@
-//! What each `SHOW` answers. Columns have PgBouncer's names where it has them: `database` is the tenant, `user` the
-//! login.
+//! What each `SHOW` answers, with PgBouncer's columns, so that its exporters read them: `database` is the tenant, `user`
+//! the login. Columns that PgBouncer does not have stand behind its own.
+//!
+//! - `sockets`: clients and servers; `stats`: what was counted, and averages.
 
-use std::collections::HashMap;
+mod sockets;
+mod stats;
+
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-
-use time::format_description::well_known::Rfc3339;
 
 use super::command::{HELP, Show};
 use crate::Shared;
-use crate::clients::{Client, State};
+use crate::clients::State;
+use crate::config::ProxyConfig;
 use crate::pool::Pool;
 
-/// A table of texts.
-pub(super) struct Table {
-    pub(super) columns: Vec<&'static str>,
-    pub(super) rows: Vec<Vec<String>>,
+pub(super) use stats::Sampler;
+
+/// A value of a row.
+#[derive(Debug, Clone)]
+pub(super) enum Cell {
+    Text(String),
+    Number(i64),
 }
 
-pub(super) fn table(shared: &Shared, show: Show) -> Table {
-    match show {
-        Show::Clients => clients(shared),
-        Show::Config => config(shared),
-        Show::Databases => databases(shared),
-        Show::Help => one("command", HELP.iter().map(|word| (*word).to_owned())),
-        Show::Lists => lists(shared),
-        Show::Pools => pools(shared),
-        Show::Servers => servers(shared),
-        Show::Stats => stats(shared),
-        Show::Version => one("version", [format!("Palisade {}", env!("CARGO_PKG_VERSION"))]),
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Cell::Text(text.to_owned())
     }
 }
 
-fn one(column: &'static str, values: impl IntoIterator<Item = String>) -> Table {
-    Table { columns: vec![column], rows: values.into_iter().map(|value| vec![value]).collect() }
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Cell::Text(text)
+    }
+}
+
+impl From<usize> for Cell {
+    fn from(number: usize) -> Self {
+        Cell::Number(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<u64> for Cell {
+    fn from(number: u64) -> Self {
+        Cell::Number(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<i32> for Cell {
+    fn from(number: i32) -> Self {
+        Cell::Number(number.into())
+    }
+}
+
+/// A column's name, and whether it holds numbers.
+pub(super) type Column = (&'static str, bool);
+
+/// A table. Every row has as many cells as there are columns.
+pub(super) struct Table {
+    pub(super) columns: Vec<Column>,
+    pub(super) rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// Columns from a list of names; numbers are marked with `#`.
+    fn new(columns: &[&'static str], rows: Vec<Vec<Cell>>) -> Self {
+        let column = |name: &&'static str| match name.strip_prefix('#') {
+            Some(name) => (name, true),
+            None => (*name, false),
+        };
+        Self { columns: columns.iter().map(column).collect(), rows }
+    }
+}
+
+/// A row of cells.
+macro_rules! row {
+    ($($cell:expr),* $(,)?) => { vec![$($crate::console::tables::Cell::from($cell)),*] };
+}
+use row;
+
+pub(super) fn table(shared: &Shared, sampler: &Sampler, show: Show) -> Table {
+    match show {
+        Show::Clients => sockets::clients(shared),
+        Show::Config => config(shared),
+        Show::Databases => databases(shared),
+        Show::Help => Table::new(&["command"], HELP.iter().map(|word| row![*word]).collect()),
+        Show::Lists => lists(shared),
+        Show::Pools => pools(shared),
+        Show::Servers => sockets::servers(shared),
+        Show::State => state(shared),
+        Show::Stats => stats::stats(shared, sampler),
+        Show::StatsAverages => stats::averages(shared, sampler),
+        Show::StatsTotals => stats::totals(shared),
+        Show::Totals => stats::sums(shared, sampler),
+        Show::Users => users(shared),
+        Show::Version => {
+            Table::new(&["version"], vec![row![format!("Palisade {}", env!("CARGO_PKG_VERSION"))]])
+        }
+    }
 }
 
 fn sorted(shared: &Shared) -> Vec<Arc<Pool>> {
@@ -42,220 +107,185 @@ fn sorted(shared: &Shared) -> Vec<Arc<Pool>> {
     pools
 }
 
-fn mode(pool: &Pool) -> String {
-    if pool.key.session_mode { "session" } else { "transaction" }.to_owned()
-}
-
-fn clients(shared: &Shared) -> Table {
-    let mut all = shared.clients.all();
-    all.sort_by_key(|client| client.connected);
-    let row = |client: Arc<Client>| {
-        let state = match client.state() {
-            State::Idle => "idle",
-            State::Waiting => "waiting",
-            State::Active | State::Transaction => "active",
-        };
-        let pins: Vec<&str> = client.pins.lock().names().collect();
-        vec![
-            "C".to_owned(),
-            client.login.clone(),
-            client.tenant.clone(),
-            state.to_owned(),
-            client.address.ip().to_string(),
-            client.address.port().to_string(),
-            client.connected.format(&Rfc3339).unwrap_or_default(),
-            client.transactions.load(Relaxed).to_string(),
-            client.pid().to_string(),
-            client.linked().map(|pid| pid.to_string()).unwrap_or_default(),
-            pins.join(","),
-            if client.encrypted { "yes" } else { "no" }.to_owned(),
-            client.session.clone(),
-        ]
-    };
-    Table {
-        columns: vec![
-            "type",
-            "user",
-            "database",
-            "state",
-            "addr",
-            "port",
-            "connect_time",
-            "xact_count",
-            "pid",
-            "server_pid",
-            "pinned_by",
-            "tls",
-            "session",
-        ],
-        rows: all.into_iter().map(row).collect(),
-    }
+fn mode(session: bool) -> &'static str {
+    if session { "session" } else { "transaction" }
 }
 
 fn config(shared: &Shared) -> Table {
     // Every setting as it is; none of them is a secret (those stand in files).
-    let value = serde_json::to_value(&shared.config).unwrap_or_default();
-    let rows = value.as_object().into_iter().flatten().map(|(key, value)| {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        vec![key.clone(), text]
-    });
-    Table { columns: vec!["key", "value"], rows: rows.collect() }
+    let fields = |config: &ProxyConfig| serde_json::to_value(config).unwrap_or_default();
+    let (now, default) = (fields(&shared.config()), fields(&ProxyConfig::default()));
+    let text = |value: Option<&serde_json::Value>| match value {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+        None => String::new(),
+    };
+    let row = |(key, value): (&String, &serde_json::Value)| {
+        let changeable = if ProxyConfig::needs_restart(key) { "no" } else { "yes" };
+        row![key.as_str(), text(Some(value)), text(default.get(key)), changeable]
+    };
+    let rows = now.as_object().into_iter().flatten().map(row).collect();
+    Table::new(&["key", "value", "default", "changeable"], rows)
 }
 
 fn databases(shared: &Shared) -> Table {
     let snapshot = shared.tenants.load();
+    let config = shared.config();
+    let (host, port) = config.server.rsplit_once(':').unwrap_or((&config.server, "5432"));
     let mut counts: HashMap<String, usize> = HashMap::new();
     for client in shared.clients.all() {
         *counts.entry(client.tenant.clone()).or_default() += 1;
     }
-    let mut rows: Vec<Vec<String>> = snapshot
-        .tenants
-        .values()
-        .map(|tenant| {
-            let most = tenant
-                .limits
-                .max_client_connections
-                .map_or(shared.config.tenant_client_connections, |n| n as usize);
-            let pool = tenant.limits.max_server_connections.map_or(shared.config.pool_size, |n| n as usize);
-            vec![
-                tenant.slug.to_string(),
-                shared.config.server.clone(),
-                tenant.database.clone(),
-                pool.to_string(),
-                format!("{:?}", tenant.pool_mode).to_lowercase(),
-                most.to_string(),
-                counts.get(tenant.slug.as_str()).copied().unwrap_or_default().to_string(),
-                format!("{:?}", tenant.access).to_lowercase(),
-            ]
-        })
-        .collect();
-    rows.sort();
-    Table {
-        columns: vec![
-            "name",
-            "host",
-            "database",
-            "pool_size",
-            "pool_mode",
-            "max_connections",
-            "current_connections",
-            "access",
-        ],
-        rows,
-    }
+    let mut tenants: Vec<_> = snapshot.tenants.values().collect();
+    tenants.sort_by(|a, b| a.slug.as_str().cmp(b.slug.as_str()));
+    let row = |tenant: &palisade_catalog::snapshot::TenantEntry| {
+        let limits = &tenant.limits;
+        let most = limits.max_client_connections.map_or(config.tenant_client_connections, |n| n as usize);
+        let pool = limits.max_server_connections.map_or(config.pool_size, |n| n as usize);
+        let session = tenant.pool_mode == palisade_catalog::snapshot::PoolMode::Session;
+        let closed = tenant.access == palisade_catalog::snapshot::Access::Closed;
+        row![
+            tenant.slug.as_str(),
+            host,
+            port.parse().unwrap_or(5432),
+            tenant.database.as_str(),
+            "",
+            pool,
+            0,
+            0,
+            mode(session),
+            most,
+            counts.get(tenant.slug.as_str()).copied().unwrap_or_default(),
+            usize::from(shared.pools.paused(tenant.slug.as_str())),
+            usize::from(closed),
+        ]
+    };
+    let columns = [
+        "name",
+        "host",
+        "#port",
+        "database",
+        "force_user",
+        "#pool_size",
+        "#min_pool_size",
+        "#reserve_pool",
+        "pool_mode",
+        "#max_connections",
+        "#current_connections",
+        "#paused",
+        "#disabled",
+    ];
+    Table::new(&columns, tenants.into_iter().map(row).collect())
 }
 
 fn lists(shared: &Shared) -> Table {
     let pools = shared.pools.all();
     let idle: usize = pools.iter().map(|pool| pool.sizes().0).sum();
     let used: usize = pools.iter().map(|pool| pool.sizes().1).sum();
+    let snapshot = shared.tenants.load();
+    let users: usize = snapshot.tenants.values().map(|tenant| tenant.logins.len()).sum();
     let rows = [
-        ("databases", shared.tenants.load().tenants.len()),
+        ("databases", snapshot.tenants.len()),
+        ("users", users),
         ("pools", pools.len()),
+        ("free_clients", shared.slots.available_permits()),
         ("used_clients", shared.clients.len()),
-        ("used_servers", used),
+        ("login_clients", shared.clients_logging_in()),
         ("free_servers", idle),
+        ("used_servers", used),
+        ("dns_names", 0),
+        ("dns_zones", 0),
+        ("dns_queries", 0),
+        ("dns_pending", 0),
         ("servers_left", shared.pools.left()),
     ];
-    let rows = rows.into_iter().map(|(name, count)| vec![name.to_owned(), count.to_string()]).collect();
-    Table { columns: vec!["list", "items"], rows }
+    Table::new(&["list", "#items"], rows.into_iter().map(|(name, count)| row![name, count]).collect())
+}
+
+fn users(shared: &Shared) -> Table {
+    let snapshot = shared.tenants.load();
+    let logins = snapshot.tenants.values().flat_map(|tenant| {
+        let session = tenant.pool_mode == palisade_catalog::snapshot::PoolMode::Session;
+        tenant.logins.iter().map(move |login| (tenant.slug.as_str(), login.name.as_str(), mode(session)))
+    });
+    let logins: BTreeSet<_> = logins.collect();
+    let rows = logins.into_iter().map(|(tenant, login, mode)| row![login, mode, tenant]).collect();
+    Table::new(&["name", "pool_mode", "database"], rows)
+}
+
+fn state(shared: &Shared) -> Table {
+    let upgrading = shared.upgrading.load(std::sync::atomic::Ordering::Acquire);
+    let yes = |holds: bool| if holds { "yes" } else { "no" };
+    let paused = shared.pools.all_paused();
+    let rows = vec![
+        row!["active", yes(!paused && !upgrading)],
+        row!["paused", yes(paused)],
+        row!["suspended", "no"],
+        row!["upgrading", yes(upgrading)],
+    ];
+    Table::new(&["key", "value"], rows)
 }
 
 fn pools(shared: &Shared) -> Table {
-    let mut counts: HashMap<(String, String), (usize, usize)> = HashMap::new();
+    #[derive(Default, Clone, Copy)]
+    struct Count {
+        active: usize,
+        waiting: usize,
+        longest_ms: u64,
+    }
+    let mut counts: HashMap<(String, String), Count> = HashMap::new();
     for client in shared.clients.all() {
         let count = counts.entry((client.tenant.clone(), client.login.clone())).or_default();
-        match client.state() {
-            State::Waiting => count.1 += 1,
-            State::Idle | State::Active | State::Transaction => count.0 += 1,
+        match client.state_for() {
+            (State::Waiting, ms) => {
+                count.waiting += 1;
+                count.longest_ms = count.longest_ms.max(ms);
+            }
+            (State::Idle | State::Active | State::Transaction, _) => count.active += 1,
         }
     }
     let row = |pool: Arc<Pool>| {
         let (idle, used, _) = pool.sizes();
-        let key = (pool.key.slug.clone(), pool.key.login.clone());
-        let (active, waiting) = counts.get(&key).copied().unwrap_or_default();
-        let numbers = [active, waiting, used, idle].map(|n| n.to_string());
-        let [active, waiting, used, idle] = numbers;
-        let paused = if pool.paused() { "1" } else { "0" };
-        vec![key.0, key.1, active, waiting, used, idle, paused.to_owned(), mode(&pool)]
+        let (tenant, login) = (pool.key.slug.clone(), pool.key.login.clone());
+        let count = counts.get(&(tenant.clone(), login.clone())).copied().unwrap_or_default();
+        row![
+            tenant,
+            login,
+            count.active,
+            count.waiting,
+            0,
+            0,
+            used,
+            0,
+            0,
+            idle,
+            0,
+            0,
+            0,
+            count.longest_ms / 1_000,
+            count.longest_ms % 1_000 * 1_000,
+            mode(pool.key.session_mode),
+            usize::from(pool.paused()),
+        ]
     };
-    Table {
-        columns: vec![
-            "database",
-            "user",
-            "cl_active",
-            "cl_waiting",
-            "sv_active",
-            "sv_idle",
-            "paused",
-            "pool_mode",
-        ],
-        rows: sorted(shared).into_iter().map(row).collect(),
-    }
-}
-
-fn servers(shared: &Shared) -> Table {
-    let mut rows = Vec::new();
-    for pool in sorted(shared) {
-        for (pid, age) in pool.idle_servers() {
-            rows.push(vec![
-                "S".to_owned(),
-                pool.key.login.clone(),
-                pool.key.slug.clone(),
-                "idle".to_owned(),
-                pid.to_string(),
-                age.as_secs().to_string(),
-                String::new(),
-            ]);
-        }
-    }
-    for client in shared.clients.all() {
-        if let Some(pid) = client.linked() {
-            rows.push(vec![
-                "S".to_owned(),
-                client.login.clone(),
-                client.tenant.clone(),
-                "active".to_owned(),
-                pid.to_string(),
-                String::new(),
-                client.pid().to_string(),
-            ]);
-        }
-    }
-    Table { columns: vec!["type", "user", "database", "state", "pid", "age_seconds", "client_pid"], rows }
-}
-
-/// By tenant, as PgBouncer's by database.
-fn stats(shared: &Shared) -> Table {
-    let mut tenants: std::collections::BTreeMap<String, [u64; 6]> = std::collections::BTreeMap::new();
-    for pool in shared.pools.all() {
-        let counts = &pool.counts;
-        let all = [
-            &counts.transactions,
-            &counts.queries,
-            &counts.received,
-            &counts.sent,
-            &counts.transaction_us,
-            &counts.wait_us,
-        ];
-        let sums = tenants.entry(pool.key.slug.clone()).or_default();
-        for (sum, count) in sums.iter_mut().zip(all) {
-            *sum += count.load(Relaxed);
-        }
-    }
-    let row = |(tenant, sums): (String, [u64; 6])| {
-        std::iter::once(tenant).chain(sums.iter().map(u64::to_string)).collect()
-    };
-    Table {
-        columns: vec![
-            "database",
-            "total_xact_count",
-            "total_query_count",
-            "total_received",
-            "total_sent",
-            "total_xact_time",
-            "total_wait_time",
-        ],
-        rows: tenants.into_iter().map(row).collect(),
-    }
+    let columns = [
+        "database",
+        "user",
+        "#cl_active",
+        "#cl_waiting",
+        "#cl_active_cancel_req",
+        "#cl_waiting_cancel_req",
+        "#sv_active",
+        "#sv_active_cancel",
+        "#sv_being_canceled",
+        "#sv_idle",
+        "#sv_used",
+        "#sv_tested",
+        "#sv_login",
+        "#maxwait",
+        "#maxwait_us",
+        "pool_mode",
+        "#paused",
+    ];
+    Table::new(&columns, sorted(shared).into_iter().map(row).collect())
 }

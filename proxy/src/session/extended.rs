@@ -76,7 +76,7 @@ impl Session {
             let answer = Fields::new("ERROR", "42P05", &text).with(b'R', Some("StorePreparedStatement"));
             return self.refuse(link, b'P', answer);
         }
-        let most = self.shared.config.client_prepared_statements;
+        let most = self.shared.config().client_prepared_statements;
         if self.names.len() >= most {
             let answer = Fields::new("ERROR", "54000", "too many prepared statements")
                 .with(b'H', Some(&format!("The proxy's limit is client_prepared_statements ({most}).")));

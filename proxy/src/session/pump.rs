@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncWrite;
@@ -103,11 +104,15 @@ impl Session {
                 moved |= self.read_client(link, cx)?;
             }
             if !moved {
-                self.info.set_state(match link.flow.settled() {
+                let state = match link.flow.settled() {
                     false => State::Active,
                     true if link.flow.status() == Status::Idle => State::Idle,
                     true => State::Transaction,
-                });
+                };
+                self.info.set_state(state);
+                if state == State::Transaction {
+                    link.silent.get_or_insert_with(Instant::now);
+                }
                 return Poll::Pending;
             }
         }
@@ -138,6 +143,9 @@ impl Session {
             Poll::Ready(Err(error)) => Err(error.into()),
             Poll::Ready(Ok(bytes)) => {
                 self.pool.counts.received.fetch_add(bytes as u64, Ordering::Relaxed);
+                if let Some(silent) = link.silent.take() {
+                    link.silent_us += u64::try_from(silent.elapsed().as_micros()).unwrap_or_default();
+                }
                 self.upstream(link)?;
                 Ok(true)
             }

@@ -118,7 +118,7 @@ impl Session {
     /// How much of a message's body is held before it is looked at; `None` where that is too much.
     fn held_bytes(&self, header: Header) -> Option<usize> {
         let most = match header.tag {
-            b'Q' | b'P' => self.shared.config.max_statement_bytes + PARSE_EXTRA_BYTES,
+            b'Q' | b'P' => self.shared.config().max_statement_bytes + PARSE_EXTRA_BYTES,
             b'B' | b'd' => return Some(0),
             _ => SHORT_BYTES,
         };
@@ -128,7 +128,7 @@ impl Session {
     fn too_long(&mut self, link: &mut Link, header: Header) {
         if header.tag != b'f' {
             let text =
-                format!("the statement is longer than {} bytes", self.shared.config.max_statement_bytes);
+                format!("the statement is longer than {} bytes", self.shared.config().max_statement_bytes);
             self.refuse(link, header.tag, Fields::new("ERROR", "54000", &text));
         }
     }
@@ -294,7 +294,8 @@ impl Session {
     }
 
     fn judge_text(&mut self, text: &[u8], query: bool) -> Result<Arc<Judged>, End> {
-        let Shared { judge, limits, metrics, .. } = &*self.shared;
+        let Shared { judge, metrics, .. } = &*self.shared;
+        let limits = &self.shared.limits();
         let Ok(text) = std::str::from_utf8(text) else {
             return unreadable(judge, limits, text).map(Arc::new).ok_or_else(malformed);
         };
