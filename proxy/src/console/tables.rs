@@ -9,6 +9,7 @@ mod stats;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::USER;
 use super::command::{HELP, Show};
 use crate::Shared;
 use crate::clients::State;
@@ -124,7 +125,15 @@ fn config(shared: &Shared) -> Table {
         let changeable = if ProxyConfig::needs_restart(key) { "no" } else { "yes" };
         row![key.as_str(), text(Some(value)), text(default.get(key)), changeable]
     };
-    let rows = now.as_object().into_iter().flatten().map(row).collect();
+    let mut rows: Vec<_> = now.as_object().into_iter().flatten().map(row).collect();
+    // Exporters ask for these by PgBouncer's names.
+    for (theirs, ours) in [
+        ("max_client_conn", "max_client_connections"),
+        ("default_pool_size", "pool_size"),
+        ("max_db_connections", "max_server_connections"),
+    ] {
+        rows.push(row![theirs, text(now.get(ours)), text(default.get(ours)), "yes"]);
+    }
     Table::new(&["key", "value", "default", "changeable"], rows)
 }
 
@@ -287,5 +296,8 @@ fn pools(shared: &Shared) -> Table {
         "pool_mode",
         "#paused",
     ];
-    Table::new(&columns, sorted(shared).into_iter().map(row).collect())
+    let mut rows: Vec<_> = sorted(shared).into_iter().map(row).collect();
+    // PgBouncer lists its console too, so that the table is never empty.
+    rows.push(row!["pgbouncer", USER, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "statement", 0]);
+    Table::new(&columns, rows)
 }
