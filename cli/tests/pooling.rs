@@ -30,6 +30,7 @@ async fn sessions_look_private() {
     statements_follow_their_client(app).await;
     definitions_renew_statements(owner, app).await;
     pins_hold_and_are_released(&palisade, owner, app).await;
+    pins_end_with_their_reason(&palisade, app).await;
     notifications_arrive(app).await;
     nothing_is_left_behind(owner, app).await;
     pools_limit(app).await;
@@ -111,6 +112,72 @@ async fn definitions_renew_statements(owner: &str, app: &str) {
     let statement = after.prepare("SELECT * FROM wide").await.unwrap();
     assert_eq!(statement.columns().len(), 2);
     assert_eq!(after.query_one(&statement, &[]).await.unwrap().len(), 2);
+}
+
+/// Why the one client that works is pinned now.
+async fn pinned_by(console: &Client) -> String {
+    let rows = console.simple_query("SHOW CLIENTS").await.unwrap();
+    let row = rows.iter().filter_map(|m| if let SimpleQueryMessage::Row(row) = m { Some(row) } else { None });
+    row.filter_map(|row| row.get("pinned_by")).find(|pins| !pins.is_empty()).unwrap_or_default().to_owned()
+}
+
+async fn pins_end_with_their_reason(palisade: &Installation, app: &str) {
+    let console = connect(&palisade.env()["PALISADE_CONSOLE_URL"]).await;
+    let a = connect(app).await;
+    for (begin, reason, part, end) in [
+        ("LISTEN one; LISTEN two", "listen", "UNLISTEN one", "UNLISTEN two"),
+        ("LISTEN one; LISTEN two", "listen", "BEGIN; UNLISTEN *; ROLLBACK", "UNLISTEN *"),
+        (
+            "SELECT pg_advisory_lock(1), pg_advisory_lock(1)",
+            "advisory_lock",
+            "SELECT pg_advisory_unlock(1)",
+            "SELECT pg_advisory_unlock(1)",
+        ),
+        (
+            "SELECT pg_advisory_lock_shared(2); SELECT pg_advisory_lock(3)",
+            "advisory_lock",
+            "SELECT pg_advisory_unlock(3)",
+            "SELECT pg_advisory_unlock_all()",
+        ),
+        (
+            "CREATE TEMP TABLE t1 (a int); CREATE TEMP TABLE t2 (a int)",
+            "temporary_object",
+            "DROP TABLE pg_temp.t1",
+            "DROP TABLE pg_temp.t2",
+        ),
+        ("CREATE TEMP TABLE t3 (a int)", "temporary_object", "SELECT * FROM t3", "DISCARD TEMP"),
+        (
+            "BEGIN; DECLARE h CURSOR WITH HOLD FOR SELECT 1; DECLARE i CURSOR WITH HOLD FOR SELECT 2; COMMIT",
+            "cursor_with_hold",
+            "CLOSE h",
+            "CLOSE ALL",
+        ),
+        ("PREPARE p AS SELECT 1; PREPARE q AS SELECT 2", "sql_prepare", "DEALLOCATE p", "DEALLOCATE q"),
+    ] {
+        a.batch_execute(begin).await.unwrap();
+        assert_eq!(pinned_by(&console).await, reason, "{begin}");
+        a.batch_execute(part).await.unwrap();
+        // The server is asked behind the answer.
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        assert_eq!(pinned_by(&console).await, reason, "{begin}: {part}");
+        a.batch_execute(end).await.unwrap();
+        unpinned(&console, &format!("{begin}: {end}")).await;
+    }
+    // A temporary table of one transaction pins no longer than that.
+    a.batch_execute("BEGIN; CREATE TEMP TABLE t4 (a int) ON COMMIT DROP; INSERT INTO t4 VALUES (1)")
+        .await
+        .unwrap();
+    assert_eq!(pinned_by(&console).await, "temporary_object");
+    a.batch_execute("COMMIT").await.unwrap();
+    unpinned(&console, "ON COMMIT DROP").await;
+}
+
+async fn unpinned(console: &Client, what: &str) {
+    let started = std::time::Instant::now();
+    while !pinned_by(console).await.is_empty() {
+        assert!(started.elapsed() < Duration::from_secs(5), "still pinned: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 async fn pins_hold_and_are_released(palisade: &Installation, owner: &str, app: &str) {

@@ -65,12 +65,16 @@ pub enum Effect {
     Unlisten,
     /// `NOTIFY`, `pg_notify`.
     Notify,
-    /// A session-level advisory lock is taken or released.
+    /// A session-level advisory lock is taken.
     AdvisoryLock,
+    /// Session-level advisory locks are released.
+    AdvisoryUnlock,
     /// A temporary object is made or used by name.
     TempObject,
     /// A cursor declared `WITH HOLD`.
     HoldCursor,
+    /// `CLOSE cursor` or `ALL`.
+    CloseCursor,
     /// `COPY … FROM STDIN`.
     CopyIn,
     /// `COPY … TO STDOUT`.

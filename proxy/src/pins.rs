@@ -59,6 +59,11 @@ impl Pins {
         self.0 & other.0 != 0
     }
 
+    /// The reasons of both.
+    pub(crate) fn both(self, other: Pins) -> Pins {
+        Pins(self.0 & other.0)
+    }
+
     /// Adds reasons; says whether any is new.
     pub(crate) fn add(&mut self, other: Pins) -> bool {
         let before = self.0;
@@ -75,6 +80,60 @@ impl Pins {
     pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
         NAMES.into_iter().filter(move |(pin, _)| self.0 & pin.0 != 0).map(|(_, name)| name)
     }
+}
+
+/// What the server is asked about each reason that it can tell of: a condition that holds while the reason does.
+const QUESTIONS: [(Pins, &str); 5] = [
+    (Pins::LISTEN, "EXISTS (SELECT FROM pg_catalog.pg_listening_channels())"),
+    (
+        Pins::ADVISORY,
+        "EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid())",
+    ),
+    // The dependency is found by an index; pg_class has none on its namespace.
+    (
+        Pins::TEMP,
+        "EXISTS (SELECT FROM pg_catalog.pg_depend WHERE refobjid = pg_catalog.pg_my_temp_schema() \
+         AND refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass)",
+    ),
+    (Pins::CURSOR, "EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)"),
+    (Pins::PREPARE, "EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)"),
+];
+
+/// What may no longer hold after an effect: the server is asked when the transaction is over.
+pub(crate) fn doubts(effect: &Effect) -> Pins {
+    match effect {
+        Effect::Unlisten => Pins::LISTEN,
+        Effect::AdvisoryUnlock => Pins::ADVISORY,
+        Effect::CloseCursor => Pins::CURSOR,
+        // ON COMMIT DROP.
+        Effect::Discard | Effect::TempObject => Pins::TEMP,
+        Effect::Deallocate { .. } => Pins::PREPARE,
+        _ => Pins::default(),
+    }
+}
+
+/// The reasons among these that the server can be asked about.
+pub(crate) fn askable(pins: Pins) -> Pins {
+    QUESTIONS.iter().fold(Pins::default(), |all, (pin, _)| Pins(all.0 | pins.0 & pin.0))
+}
+
+/// A query with as many rows as the sum of the places (1, 2, 4 …) of the reasons that still hold.
+pub(crate) fn question(asked: Pins) -> String {
+    let place = |(at, (pin, condition)): (usize, &(Pins, &str))| {
+        asked.has(*pin).then(|| format!("CASE WHEN {condition} THEN {} ELSE 0 END", 1 << at))
+    };
+    let places: Vec<_> = QUESTIONS.iter().enumerate().filter_map(place).collect();
+    format!("SELECT FROM pg_catalog.generate_series(1, {})", places.join(" + "))
+}
+
+/// The reasons that still hold, from the tag of the completed [`question`]. A tag that is not understood is an answer
+/// of which nothing is taken: all hold.
+pub(crate) fn answer(asked: Pins, tag: &[u8]) -> Pins {
+    let number = tag.strip_prefix(b"SELECT ").and_then(|rest| rest.strip_suffix(b"\0"));
+    let sum: Option<u16> = number.and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
+    let Some(sum) = sum else { return asked };
+    let places = QUESTIONS.iter().enumerate().filter(|(at, _)| sum & 1 << at != 0);
+    places.fold(Pins::default(), |all, (_, (pin, _))| Pins(all.0 | pin.0 & asked.0))
 }
 
 /// What an effect pins. Settings that can be repeated are followed instead.
@@ -97,6 +156,8 @@ pub(crate) fn pins(effect: &Effect) -> Pins {
         | Effect::ResetAll
         | Effect::DiscardAll
         | Effect::Discard
+        | Effect::AdvisoryUnlock
+        | Effect::CloseCursor
         | Effect::Execute { .. }
         | Effect::Deallocate { .. }
         | Effect::Unlisten
@@ -109,6 +170,28 @@ pub(crate) fn pins(effect: &Effect) -> Pins {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_server_is_asked_and_understood() {
+        let asked = Pins(Pins::LISTEN.0 | Pins::TEMP.0);
+        let text = question(asked);
+        assert!(text.contains("pg_listening_channels") && text.contains("THEN 4 ELSE"), "{text}");
+        assert!(!text.contains("pg_locks"), "{text}");
+        for (tag, want) in [
+            ("SELECT 0\0", Pins::default()),
+            ("SELECT 1\0", Pins::LISTEN),
+            ("SELECT 4\0", Pins::TEMP),
+            ("SELECT 5\0", asked),
+            // Not asked for, not taken.
+            ("SELECT 2\0", Pins::default()),
+            ("INSERT 0 0\0", asked),
+            ("SELECT\0", asked),
+        ] {
+            assert_eq!(answer(asked, tag.as_bytes()), want, "{tag}");
+        }
+        assert_eq!(askable(Pins(u16::MAX)).names().count(), QUESTIONS.len());
+        assert!(askable(pins(&Effect::Opaque)).is_empty());
+    }
 
     #[test]
     fn reasons_are_counted_once() {

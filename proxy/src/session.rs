@@ -100,6 +100,9 @@ struct Link {
     drop: usize,
     /// Bytes to read at once.
     read: usize,
+    /// What the server has to be asked about when the transaction is over, and what it is being asked.
+    doubts: Pins,
+    asked: Option<Pins>,
     /// Settings are being brought over; the client is told nothing.
     prelude: bool,
     /// Changes of settings whose transaction is not over.
@@ -322,6 +325,8 @@ impl Link {
             pass: 0,
             drop: 0,
             read: READ_BYTES,
+            doubts: Pins::default(),
+            asked: None,
             prelude: false,
             changes: Vec::new(),
             failed: false,

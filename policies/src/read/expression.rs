@@ -59,7 +59,8 @@ fn catalog_call(walk: &mut Walk<'_>, name: &str, call: &p::FuncCall) {
         _ if (name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_"))
             && !name.contains("xact") =>
         {
-            walk.effects.push(Effect::AdvisoryLock);
+            let releases = name.starts_with("pg_advisory_unlock");
+            walk.effects.push(if releases { Effect::AdvisoryUnlock } else { Effect::AdvisoryLock });
         }
         _ => {}
     }

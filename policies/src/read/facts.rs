@@ -195,12 +195,10 @@ pub(super) fn enter(walk: &mut Walk<'_>, node: NodeRef<'_>) {
             session::channel(walk, &s.conditionname, Action::Listen, Effect::Unlisten)
         }
         NodeRef::NotifyStmt(s) => session::channel(walk, &s.conditionname, Action::Notify, Effect::Notify),
+        NodeRef::ClosePortalStmt(_) => walk.effects.push(Effect::CloseCursor),
         NodeRef::DoStmt(s) => ddl::do_block(walk, s),
         NodeRef::CallStmt(_) => walk.effects.push(Effect::Opaque),
-        NodeRef::ExplainStmt(_)
-        | NodeRef::ClosePortalStmt(_)
-        | NodeRef::FetchStmt(_)
-        | NodeRef::ConstraintsSetStmt(_) => {}
+        NodeRef::ExplainStmt(_) | NodeRef::FetchStmt(_) | NodeRef::ConstraintsSetStmt(_) => {}
 
         // Read, never permitted to a tenant.
         NodeRef::GrantRoleStmt(_)

@@ -10,6 +10,7 @@ use super::flow::{Failure, Parse, Status, Step, Unnamed};
 use super::upstream::put;
 use super::{End, Link, Session};
 use crate::clients::State;
+use crate::pins;
 use crate::statements::{Named, Prepared};
 use crate::timeouts;
 use crate::verdicts::{Judged, Outcome};
@@ -92,6 +93,14 @@ impl Session {
         }
         let first = body.first().copied().unwrap_or_default();
         let Step { hide, completed, ready } = link.flow.answer(header.tag, first).map_err(|_| broken())?;
+        if hide
+            && header.tag == b'C'
+            && let Some(asked) = link.asked
+        {
+            let mut gone = asked;
+            gone.remove(pins::answer(asked, body));
+            self.unpin(link, gone);
+        }
         let mut show = false;
         if let Some((judged, statement)) = completed {
             show = !hide && judged.verb(statement) == Some("SHOW") && body.starts_with(b"SELECT");
@@ -112,10 +121,11 @@ impl Session {
         self.info.begin(State::Active);
         if std::mem::take(&mut link.prelude) {
             self.tell(link);
-        } else if link.flow.status() == Status::Idle {
+        } else if link.asked.take().is_none() && link.flow.status() == Status::Idle {
             self.settle(link);
             self.count(link);
             link.portals.clear();
+            self.ask(link);
         }
     }
 
@@ -170,6 +180,7 @@ impl Session {
         }
         let Failure { quiet, judged, undone, parse_failed } = link.flow.error();
         self.undo(link, undone, parse_failed);
+        // What the server cannot tell holds on.
         if quiet {
             return Ok(());
         }

@@ -5,8 +5,10 @@ use std::sync::atomic::Ordering;
 use palisade_policies::Effect;
 use palisade_policies::effect::{Kind, Scope};
 
+use super::flow::Op;
+use super::upstream::send_text;
 use super::{Link, Session};
-use crate::pins::Pins;
+use crate::pins::{self, Pins};
 use crate::settings::{self, Change, Settings};
 use crate::statements::Named;
 use crate::verdicts::{Judged, Outcome};
@@ -22,12 +24,16 @@ impl Session {
         if done.kind == Kind::Ddl && !done.effects.contains(&Effect::TempObject) {
             self.pool.definitions.fetch_add(1, Ordering::AcqRel);
         }
+        if tag.starts_with(b"DROP") {
+            link.doubts.add(Pins::TEMP);
+        }
         for effect in &done.effects {
             self.effect(link, effect, tag);
         }
     }
 
     fn effect(&mut self, link: &mut Link, effect: &Effect, tag: &[u8]) {
+        link.doubts.add(pins::doubts(effect));
         match effect {
             Effect::Set { name, value: Some(value), scope: Scope::Session } if settings::lasts(name) => {
                 match self.repeatable(name, value) {
@@ -77,7 +83,22 @@ impl Session {
         self.unpin(link, Pins::all_but_session());
     }
 
-    fn unpin(&mut self, link: &mut Link, pins: Pins) {
+    /// Asks the server which of the doubtful reasons still hold, when nothing else is on its way.
+    pub(super) fn ask(&mut self, link: &mut Link) {
+        let asked = pins::askable(link.pins).both(std::mem::take(&mut link.doubts));
+        if asked.is_empty() || link.pins.has(Pins::SESSION) {
+            return;
+        }
+        if !link.flow.idle() {
+            link.doubts.add(asked);
+            return;
+        }
+        send_text(link, b'Q', &pins::question(asked), b"");
+        link.flow.push(Op::Query { judged: None, at: 0, quiet: true });
+        link.asked = Some(asked);
+    }
+
+    pub(super) fn unpin(&mut self, link: &mut Link, pins: Pins) {
         link.pins.remove(pins);
         *self.info.pins.lock() = link.pins;
     }
