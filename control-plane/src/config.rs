@@ -26,6 +26,9 @@ pub struct ControlPlaneConfig {
     pub template_dir: Option<PathBuf>,
     /// Name of the template. Default `default`.
     pub template_name: String,
+    /// Whether the raw catalogs of the database are taken from PUBLIC, so that code that no reader sees into meets the
+    /// filtered ones only. Roles of your own that need them: grant them `pg_read_all_data`. Default `true`.
+    pub hide_catalogs: bool,
     /// Most connections to the database. Default 8.
     pub pool_size: usize,
     /// Longest statement of the control plane, in milliseconds. Default 30000.
@@ -79,6 +82,7 @@ impl Default for ControlPlaneConfig {
             verify_timeout_ms: 5_000,
             template_dir: None,
             template_name: "default".into(),
+            hide_catalogs: true,
             pool_size: 8,
             statement_timeout_ms: 30_000,
             role_connection_limit: 100,

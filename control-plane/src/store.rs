@@ -1,8 +1,9 @@
 //! The pool, and the catalog's migrations at start.
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
-use palisade_catalog::names::PROXY_ROLE;
+use palisade_catalog::names::{PROXY_ROLE, TENANT_GROUP};
 use palisade_catalog::secrets::MasterKey;
+use palisade_policies::names;
 use tokio_postgres::NoTls;
 
 use crate::StartError;
@@ -13,10 +14,11 @@ mod embedded {
 }
 
 /// What tenants see instead of PostgreSQL's own catalogs; made anew at every start.
-const VIEWS: [&str; 3] = [
+const VIEWS: [&str; 4] = [
     include_str!("../../migrations/views/V1__catalog_views.sql"),
     include_str!("../../migrations/views/V2__catalog_functions.sql"),
     include_str!("../../migrations/views/V3__tenant_names.sql"),
+    include_str!("../../migrations/views/V4__session.sql"),
 ];
 
 /// Held while migrations run, so that two control planes may start at once.
@@ -60,6 +62,7 @@ pub(crate) async fn migrate(
     for script in VIEWS {
         client.batch_execute(&format!("BEGIN; {script}; COMMIT")).await.map_err(|e| failed(&e))?;
     }
+    client.batch_execute(&catalog_rights(config.hide_catalogs)).await.map_err(|e| failed(&e))?;
     let verifier = verifier(&master.server_password(PROXY_ROLE, 1));
     client
         .batch_execute(&format!("ALTER ROLE {PROXY_ROLE} PASSWORD '{verifier}'"))
@@ -70,6 +73,29 @@ pub(crate) async fn migrate(
     let _ = connection.await;
     drop(pool.get().await.map_err(|e| StartError::Database(e.to_string()))?);
     Ok(())
+}
+
+/// Takes the raw catalogs from PUBLIC, or gives them back: code that no reader sees into (`DO`, PL/pgSQL) meets the
+/// filtered ones only. What says the same to everybody stays.
+fn catalog_rights(hide: bool) -> String {
+    let open: Vec<_> = names::raw_relations().map(|(schema, name)| format!("'{schema}.{name}'")).collect();
+    let verb = if hide { "REVOKE SELECT ON %I.%I FROM PUBLIC" } else { "GRANT SELECT ON %I.%I TO PUBLIC" };
+    // Only what PostgreSQL itself gives to PUBLIC, by its initial rights, is given back.
+    format!(
+        "DO $$ DECLARE r record; BEGIN
+           FOR r IN SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             LEFT JOIN pg_init_privs i ON i.objoid = c.oid AND i.classoid = 'pg_class'::regclass AND i.objsubid = 0
+             WHERE n.nspname IN ('pg_catalog', 'information_schema') AND c.relkind IN ('r', 'v', 'm')
+               AND n.nspname || '.' || c.relname <> ALL (ARRAY[{}])
+               AND EXISTS (SELECT FROM aclexplode(i.initprivs) a WHERE a.grantee = 0 AND a.privilege_type = 'SELECT')
+               AND {} EXISTS (SELECT FROM aclexplode(c.relacl) a WHERE a.grantee = 0 AND a.privilege_type = 'SELECT')
+           LOOP EXECUTE format('{verb}', r.nspname, r.relname); END LOOP;
+           -- information_schema asks for the encoding with its caller's rights.
+           GRANT SELECT (datname, encoding) ON pg_catalog.pg_database TO {TENANT_GROUP};
+         END $$",
+        open.join(", "),
+        if hide { "" } else { "NOT" },
+    )
 }
 
 /// A password as PostgreSQL stores it: `SCRAM-SHA-256$…`. Holds no quote.

@@ -42,9 +42,9 @@ CREATE OR REPLACE FUNCTION palisade.role_name(physical name) RETURNS name LANGUA
 -- A text with the tenant's own names.
 CREATE OR REPLACE FUNCTION palisade.logical(text) RETURNS text LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp AS
-  $$ SELECT coalesce(regexp_replace(regexp_replace(replace($1, palisade.tenant_schema() || '.', 'public.'),
+  $$ SELECT coalesce(regexp_replace(regexp_replace(regexp_replace(replace($1, palisade.tenant_schema() || '.', 'public.'),
        'palisade\.("?)((?:current|session)_user|current_role|user|current_database|current_schema)\1\(\)', '\2', 'gi'),
-       'palisade\.(pg_notify|pg_(?:try_)?advisory_[a-z_]+)\(', '\1(', 'gi'), $1) $$;
+       '\mpalisade_info\.', 'information_schema.', 'gi'), '\mpalisade\.', '', 'gi'), $1) $$;
 
 -- An access control list as texts with the tenant's names; items of other roles are left out, those of PUBLIC stay.
 CREATE OR REPLACE FUNCTION palisade.acl(items aclitem[]) RETURNS text[] LANGUAGE sql STABLE AS

@@ -63,8 +63,12 @@ BEGIN
     call := format('pg_catalog.%I(%s)', f.proname,
       (SELECT string_agg('$' || n, ', ') FROM generate_series(1, f.pronargs) n));
     IF logical THEN call := format('palisade.logical(%s)', call); END IF;
-    EXECUTE format('CREATE OR REPLACE FUNCTION palisade.%I(%s) RETURNS %s LANGUAGE sql STABLE AS %L',
-      f.proname, f.arguments, f.result, format('SELECT CASE WHEN %s THEN %s END', guard, call));
+    -- Those that read the raw catalogs by queries of their own need their owner's rights to do so. The path stays the
+    -- session's: definitions leave out what is on it.
+    EXECUTE format('CREATE OR REPLACE FUNCTION palisade.%I(%s) RETURNS %s LANGUAGE sql STABLE %s AS %L',
+      f.proname, f.arguments, f.result,
+      CASE WHEN f.proname IN ('pg_get_viewdef', 'pg_get_ruledef', 'col_description', 'obj_description')
+        THEN 'SECURITY DEFINER' ELSE 'SECURITY INVOKER' END, format('SELECT CASE WHEN %s THEN %s END', guard, call));
   END LOOP;
 END $functions$;
 
@@ -72,7 +76,7 @@ END $functions$;
 CREATE OR REPLACE FUNCTION palisade.format_type(type_oid oid, typemod integer) RETURNS text LANGUAGE sql STABLE AS
   $$ SELECT CASE WHEN $1 IS NULL THEN NULL WHEN palisade.sees('pg_type', $1)
      THEN palisade.logical(pg_catalog.format_type($1, $2)) ELSE '???' END $$;
-CREATE OR REPLACE FUNCTION palisade.pg_get_userbyid(role oid) RETURNS name LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION palisade.pg_get_userbyid(role oid) RETURNS name LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp AS
   $$ SELECT CASE WHEN role = 10 THEN 'postgres' ELSE coalesce(
        (SELECT substring(rolname FROM '^t_[a-z2-7]{20}_(?:l_)?(.*)$') FROM pg_roles

@@ -114,6 +114,11 @@ pub fn relation(schema: &str, name: &str) -> RelationUse {
     }
 }
 
+/// The relations of PostgreSQL's own schemas that say the same to everybody: schema and name.
+pub fn raw_relations() -> impl Iterator<Item = (&'static str, &'static str)> {
+    RELATIONS.iter().filter(|(_, treatment)| **treatment == RelationUse::Raw).map(|(key, _)| *key)
+}
+
 /// Whether a function's channel or key is the tenant's own: then it is replaced in the bodies of functions too.
 #[must_use]
 pub fn namespaced(name: &str) -> bool {

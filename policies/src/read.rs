@@ -63,6 +63,13 @@ pub enum BodyName {
         /// What stands behind `palisade.` instead.
         name: String,
     },
+    /// A catalog that has a filtered view, with its new name.
+    Catalog {
+        /// Schema included, where it is written.
+        range: Range<usize>,
+        /// Schema and name of the view.
+        view: String,
+    },
 }
 
 impl BodyName {
@@ -72,6 +79,7 @@ impl BodyName {
         match self {
             BodyName::Schema(range) => BodyName::Schema(on(range)),
             BodyName::Function { range, name } => BodyName::Function { range: on(range), name },
+            BodyName::Catalog { range, view } => BodyName::Catalog { range: on(range), view },
         }
     }
 }

@@ -7,7 +7,6 @@ use crate::access::{Access, Class, Place, Reader};
 use crate::judge::Namespace;
 use crate::judge::resolve::resolve;
 use crate::limits::Limits;
-use crate::names;
 use crate::read::{BodyName, ReadError, Reading, read};
 use crate::verdict::{Patch, Permit, Reason};
 
@@ -42,6 +41,7 @@ pub(crate) fn rewrite(
             BodyName::Function { range, name } => {
                 Patch { range: range.clone(), text: format!("palisade.{name}") }
             }
+            BodyName::Catalog { range, view } => Patch { range: range.clone(), text: view.clone() },
         }));
     }
     if patches.is_empty() {
@@ -92,10 +92,8 @@ fn shows_path(access: &Access) -> bool {
 /// Whether a name in a body is one of those that are replaced there by their tokens.
 fn replaced_in_bodies(access: &Access, ns: &Namespace) -> bool {
     let wanted = resolve(access, ns).schema;
-    wanted.as_deref() == Some(&ns.schema)
-        || access.class == Class::Function
-            && (names::namespaced(&access.name)
-                || matches!(access.name.as_str(), "current_user" | "session_user" | "current_role"))
+    wanted
+        .is_some_and(|schema| schema == ns.schema || matches!(schema.as_str(), "palisade" | "palisade_info"))
 }
 
 /// The patches that one access needs.

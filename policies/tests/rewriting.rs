@@ -88,6 +88,15 @@ fn bodies_are_rewritten_where_they_are_dollar_quoted() {
             "$x$ BEGIN INSERT INTO public.log VALUES (current_user); PERFORM pg_catalog.pg_advisory_xact_lock(1); END $x$",
             "$x$ BEGIN INSERT INTO T.log VALUES (palisade.current_user()); PERFORM palisade.pg_advisory_xact_lock(1); END $x$",
         ),
+        // Catalogs that are read, and functions that tell of objects by number.
+        (
+            "$$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_catalog.pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace, information_schema.tables WHERE pg_type.typname = 'mood' AND obj_description(t.oid, 'pg_type') IS NULL) THEN RETURN NULL; END IF; END $$",
+            "$$ BEGIN IF NOT EXISTS (SELECT 1 FROM palisade.pg_type t JOIN palisade.pg_namespace n ON n.oid = t.typnamespace, palisade_info.tables WHERE pg_type.typname = 'mood' AND palisade.obj_description(t.oid, 'pg_type') IS NULL) THEN RETURN NULL; END IF; END $$",
+        ),
+        (
+            "$$ DECLARE r pg_class%ROWTYPE; BEGIN SELECT 'pg_class'::regclass FROM pg_settings; END $$",
+            "$$ DECLARE r pg_class%ROWTYPE; BEGIN SELECT 'pg_class'::regclass FROM pg_settings; END $$",
+        ),
         // Fields, strings, other people's functions and comments are left alone.
         (
             "$$ BEGIN NEW.public := 'public.x pg_notify('; -- public.y\n PERFORM mine.pg_notify(1); END $$",
@@ -100,6 +109,11 @@ fn bodies_are_rewritten_where_they_are_dollar_quoted() {
         sent("CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM public.users $$")
             .as_deref(),
         Ok("CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM T.users $$"),
+    );
+    assert_eq!(
+        sent("CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM pg_class c, pg_catalog.pg_am $$")
+            .as_deref(),
+        Ok("CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM palisade.pg_class c, pg_catalog.pg_am $$"),
     );
     // A quoted body cannot be patched where its quotes are doubled.
     assert!(

@@ -82,22 +82,8 @@ impl Pins {
     }
 }
 
-/// What the server is asked about each reason that it can tell of: a condition that holds while the reason does.
-const QUESTIONS: [(Pins, &str); 5] = [
-    (Pins::LISTEN, "EXISTS (SELECT FROM pg_catalog.pg_listening_channels())"),
-    (
-        Pins::ADVISORY,
-        "EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid())",
-    ),
-    // The dependency is found by an index; pg_class has none on its namespace.
-    (
-        Pins::TEMP,
-        "EXISTS (SELECT FROM pg_catalog.pg_depend WHERE refobjid = pg_catalog.pg_my_temp_schema() \
-         AND refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass)",
-    ),
-    (Pins::CURSOR, "EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)"),
-    (Pins::PREPARE, "EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)"),
-];
+/// The reasons that the server can be asked about, in the order of the bits of `palisade.session_holds`.
+const ASKABLE: [Pins; 5] = [Pins::LISTEN, Pins::ADVISORY, Pins::TEMP, Pins::CURSOR, Pins::PREPARE];
 
 /// What may no longer hold after an effect: the server is asked when the transaction is over.
 pub(crate) fn doubts(effect: &Effect) -> Pins {
@@ -114,16 +100,14 @@ pub(crate) fn doubts(effect: &Effect) -> Pins {
 
 /// The reasons among these that the server can be asked about.
 pub(crate) fn askable(pins: Pins) -> Pins {
-    QUESTIONS.iter().fold(Pins::default(), |all, (pin, _)| Pins(all.0 | pins.0 & pin.0))
+    ASKABLE.iter().fold(Pins::default(), |all, pin| Pins(all.0 | pins.0 & pin.0))
 }
 
-/// A query with as many rows as the sum of the places (1, 2, 4 …) of the reasons that still hold.
+/// A query with as many rows as the bits of the reasons that still hold make a number.
 pub(crate) fn question(asked: Pins) -> String {
-    let place = |(at, (pin, condition)): (usize, &(Pins, &str))| {
-        asked.has(*pin).then(|| format!("CASE WHEN {condition} THEN {} ELSE 0 END", 1 << at))
-    };
-    let places: Vec<_> = QUESTIONS.iter().enumerate().filter_map(place).collect();
-    format!("SELECT FROM pg_catalog.generate_series(1, {})", places.join(" + "))
+    let bits = ASKABLE.iter().enumerate().filter(|(_, pin)| asked.has(**pin));
+    let bits: u32 = bits.map(|(at, _)| 1 << at).sum();
+    format!("SELECT FROM pg_catalog.generate_series(1, palisade.session_holds({bits}))")
 }
 
 /// The reasons that still hold, from the tag of the completed [`question`]. A tag that is not understood is an answer
@@ -132,8 +116,8 @@ pub(crate) fn answer(asked: Pins, tag: &[u8]) -> Pins {
     let number = tag.strip_prefix(b"SELECT ").and_then(|rest| rest.strip_suffix(b"\0"));
     let sum: Option<u16> = number.and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
     let Some(sum) = sum else { return asked };
-    let places = QUESTIONS.iter().enumerate().filter(|(at, _)| sum & 1 << at != 0);
-    places.fold(Pins::default(), |all, (_, (pin, _))| Pins(all.0 | pin.0 & asked.0))
+    let held = ASKABLE.iter().enumerate().filter(|(at, _)| sum & 1 << at != 0);
+    held.fold(Pins::default(), |all, (_, pin)| Pins(all.0 | pin.0 & asked.0))
 }
 
 /// What an effect pins. Settings that can be repeated are followed instead.
@@ -174,9 +158,7 @@ mod tests {
     #[test]
     fn the_server_is_asked_and_understood() {
         let asked = Pins(Pins::LISTEN.0 | Pins::TEMP.0);
-        let text = question(asked);
-        assert!(text.contains("pg_listening_channels") && text.contains("THEN 4 ELSE"), "{text}");
-        assert!(!text.contains("pg_locks"), "{text}");
+        assert!(question(asked).ends_with("palisade.session_holds(5))"), "{}", question(asked));
         for (tag, want) in [
             ("SELECT 0\0", Pins::default()),
             ("SELECT 1\0", Pins::LISTEN),
@@ -189,7 +171,7 @@ mod tests {
         ] {
             assert_eq!(answer(asked, tag.as_bytes()), want, "{tag}");
         }
-        assert_eq!(askable(Pins(u16::MAX)).names().count(), QUESTIONS.len());
+        assert_eq!(askable(Pins(u16::MAX)).names().count(), ASKABLE.len());
         assert!(askable(pins(&Effect::Opaque)).is_empty());
     }
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 use pg_query::protobuf::{KeywordKind, ScanToken, Token};
 
 use crate::access::Place;
-use crate::names;
+use crate::names::{self, FunctionUse, RelationUse};
 use crate::read::BodyName;
 
 /// Between the words of a chain in the index; a name holds no NUL.
@@ -226,7 +226,7 @@ impl<'t> Tokens<'t> {
     }
 
     /// What a body says that has another name in the database: the tenant's schema, functions that are replaced, the
-    /// session's user. Names of variables and fields are left alone.
+    /// session's user, catalogs that are read. Names of variables and fields are left alone.
     pub(super) fn replaceable(&self) -> Vec<BodyName> {
         let mut out = Vec::new();
         for index in 0..self.tokens.len() {
@@ -236,7 +236,7 @@ impl<'t> Tokens<'t> {
             let after_dot = index > 0 && self.is_dot(index - 1);
             if self.is_name(index) && !after_dot && word == "public" && self.is_dot(index + 1) {
                 out.push(BodyName::Schema(range));
-            } else if self.is_name(index) && names::namespaced(&word) && follows(Token::Ascii40) {
+            } else if self.is_name(index) && replaced(&word) && follows(Token::Ascii40) {
                 let start = match after_dot {
                     false => range.start,
                     true if index < 2 => continue,
@@ -246,6 +246,8 @@ impl<'t> Tokens<'t> {
                     },
                 };
                 out.push(BodyName::Function { range: start..range.end, name: word });
+            } else if let Some(found) = self.catalog_read(index, &word) {
+                out.push(found);
             } else if !after_dot && matches!(word.as_str(), "current_user" | "session_user" | "current_role")
             {
                 let before = index.checked_sub(1).and_then(|i| self.range(i)).map(|r| folded(&self.text[r]));
@@ -260,10 +262,37 @@ impl<'t> Tokens<'t> {
         out
     }
 
+    /// A catalog with a filtered view that stands where rows are read from: behind FROM, JOIN, a comma or ONLY,
+    /// alone or behind its schema.
+    fn catalog_read(&self, index: usize, word: &str) -> Option<BodyName> {
+        let first = if index > 1 && self.is_dot(index - 1) { index - 2 } else { index };
+        if !self.is_name(index) || first > 1 && self.is_dot(first - 1) || self.is_dot(index + 1) {
+            return None;
+        }
+        let before = folded(&self.text[self.range(first.checked_sub(1)?)?]);
+        if !matches!(before.as_str(), "from" | "join" | "," | "only") {
+            return None;
+        }
+        let schema =
+            if first == index { "pg_catalog".to_owned() } else { folded(&self.text[self.range(first)?]) };
+        let view = match (schema.as_str(), names::relation(&schema, word)) {
+            ("pg_catalog", RelationUse::View) => "palisade",
+            ("information_schema", RelationUse::View) => "palisade_info",
+            _ => return None,
+        };
+        let start = self.range(first)?.start;
+        Some(BodyName::Catalog { range: start..self.range(index)?.end, view: format!("{view}.{word}") })
+    }
+
     /// The text of a range.
     pub(super) fn text(&self, range: Range<usize>) -> &'t str {
         &self.text[range]
     }
+}
+
+/// Whether a function of PostgreSQL has a replacement in schema `palisade`.
+fn replaced(name: &str) -> bool {
+    names::namespaced(name) || names::function(name) == FunctionUse::Replaced
 }
 
 fn offset(byte: i32) -> usize {
