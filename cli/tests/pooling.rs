@@ -163,6 +163,16 @@ async fn pins_end_with_their_reason(palisade: &Installation, app: &str) {
         a.batch_execute(end).await.unwrap();
         unpinned(&console, &format!("{begin}: {end}")).await;
     }
+    // A reason that comes again while the server is being asked stays.
+    for _ in 0..20 {
+        a.batch_execute("LISTEN one").await.unwrap();
+        a.batch_execute("UNLISTEN one").await.unwrap();
+        a.batch_execute("LISTEN two").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert_eq!(pinned_by(&console).await, "listen");
+        a.batch_execute("UNLISTEN *").await.unwrap();
+        unpinned(&console, "UNLISTEN *").await;
+    }
     // A temporary table of one transaction pins no longer than that.
     a.batch_execute("BEGIN; CREATE TEMP TABLE t4 (a int) ON COMMIT DROP; INSERT INTO t4 VALUES (1)")
         .await

@@ -103,6 +103,8 @@ struct Link {
     /// What the server has to be asked about when the transaction is over, and what it is being asked.
     doubts: Pins,
     asked: Option<Pins>,
+    /// What has been pinned since the question: its answer is older than these.
+    renewed: Pins,
     /// Settings are being brought over; the client is told nothing.
     prelude: bool,
     /// Changes of settings whose transaction is not over.
@@ -327,6 +329,7 @@ impl Link {
             read: READ_BYTES,
             doubts: Pins::default(),
             asked: None,
+            renewed: Pins::default(),
             prelude: false,
             changes: Vec::new(),
             failed: false,

@@ -99,6 +99,7 @@ impl Session {
         {
             let mut gone = asked;
             gone.remove(pins::answer(asked, body));
+            gone.remove(link.renewed);
             self.unpin(link, gone);
         }
         let mut show = false;

@@ -96,6 +96,7 @@ impl Session {
         send_text(link, b'Q', &pins::question(asked), b"");
         link.flow.push(Op::Query { judged: None, at: 0, quiet: true });
         link.asked = Some(asked);
+        link.renewed = Pins::default();
     }
 
     pub(super) fn unpin(&mut self, link: &mut Link, pins: Pins) {

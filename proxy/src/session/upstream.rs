@@ -280,6 +280,7 @@ impl Session {
 
     /// The connection stays with this client from now on.
     pub(super) fn pin(&mut self, link: &mut Link, pins: Pins) {
+        link.renewed.add(pins);
         if link.pins.add(pins) {
             for name in pins.names() {
                 self.shared.metrics.pins.with_label_values(&[name]).inc();
