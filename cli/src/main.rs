@@ -59,6 +59,9 @@ enum Command {
     Operation(commands::operation::Command),
     /// Show who is not what its template makes
     Drift(commands::drift::Args),
+    /// Check, activate and roll back the policy
+    #[command(subcommand)]
+    Policy(commands::policy::Command),
     /// Show how a statement is read, judged and rewritten
     Explain(commands::explain::Args),
     /// Read the audit trail
@@ -98,6 +101,7 @@ fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "palisade", &mut std::io::stdout());
             Ok(())
         }
+        Command::Policy(command) => commands::policy::run(command),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Audit(command) => commands::audit::run(command),
         Command::Keys(command) => commands::keys::run(&command),

@@ -21,6 +21,7 @@ mod migrations;
 mod misc;
 mod openapi;
 mod plans;
+mod policy;
 mod shapes;
 mod templates;
 mod tenants;
@@ -79,6 +80,12 @@ pub(crate) fn api() -> (Router<Arc<Shared>>, String) {
         .routes(routes!(misc::warm_pool))
         .routes(routes!(plans::list))
         .routes(routes!(plans::put))
+        .routes(routes!(policy::show, policy::activate))
+        .routes(routes!(policy::check))
+        .routes(routes!(policy::rollback))
+        .routes(routes!(policy::epochs))
+        .routes(routes!(policy::epoch))
+        .routes(routes!(policy::mode))
         .routes(routes!(audit::list))
         .routes(routes!(misc::explain))
         .routes(routes!(misc::whoami));

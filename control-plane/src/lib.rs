@@ -34,6 +34,7 @@ mod lint;
 mod moves;
 mod operations;
 mod plans;
+mod policies;
 mod provision;
 mod purge;
 mod reconcile;
@@ -86,7 +87,10 @@ pub(crate) struct Shared {
     pub(crate) config: ControlPlaneConfig,
     pub(crate) pool: deadpool_postgres::Pool,
     pub(crate) master: MasterKey,
+    /// The policy that comes with Palisade: templates are judged by it.
     pub(crate) judge: Arc<Judge>,
+    /// The judge of the policy that was last seen in force.
+    pub(crate) active: parking_lot::Mutex<Arc<Judge>>,
     pub(crate) limits: Limits,
     pub(crate) tokens: http::auth::Verifier,
     /// Counts what happened to operations: watchers wake on it.
@@ -126,6 +130,7 @@ impl ControlPlane {
             config,
             pool,
             master,
+            active: parking_lot::Mutex::new(judge.clone()),
             judge,
             limits,
             tokens,

@@ -59,6 +59,35 @@ pub enum Class {
 }
 
 impl Class {
+    /// Every one.
+    pub const ALL: [Class; 25] = [
+        Class::Relation,
+        Class::Function,
+        Class::Type,
+        Class::Operator,
+        Class::OperatorClass,
+        Class::Collation,
+        Class::TextSearch,
+        Class::Statistics,
+        Class::Conversion,
+        Class::Schema,
+        Class::Role,
+        Class::Setting,
+        Class::Channel,
+        Class::File,
+        Class::Program,
+        Class::Language,
+        Class::Database,
+        Class::Tablespace,
+        Class::Extension,
+        Class::ForeignServer,
+        Class::LargeObject,
+        Class::Publication,
+        Class::EventTrigger,
+        Class::AccessMethod,
+        Class::Other,
+    ];
+
     /// The word for this class in a policy line (`policies/policy.csv`).
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -134,6 +163,28 @@ pub enum Action {
 }
 
 impl Action {
+    /// Every one.
+    pub const ALL: [Action; 18] = [
+        Action::Select,
+        Action::Insert,
+        Action::Update,
+        Action::Delete,
+        Action::Truncate,
+        Action::Usage,
+        Action::Execute,
+        Action::Create,
+        Action::Alter,
+        Action::Drop,
+        Action::Comment,
+        Action::Grant,
+        Action::Lock,
+        Action::Maintain,
+        Action::Set,
+        Action::Show,
+        Action::Listen,
+        Action::Notify,
+    ];
+
     /// The word for this action in a policy line.
     #[must_use]
     pub fn word(self) -> &'static str {

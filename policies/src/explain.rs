@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::access::Reader;
-use crate::judge::{Judge, Namespace};
+use crate::judge::{Decided, Judge, Namespace, change};
 use crate::limits::Limits;
 use crate::read::{Statement, read};
 use crate::verdict::{Denial, Verdict};
@@ -36,6 +36,9 @@ pub struct ExplainedDenial {
     pub reason: &'static str,
     /// The policy line that denied, if one did.
     pub rule: Option<String>,
+    /// The smallest change of the policy that would permit the text: lines to add (`+ p, …`) and to take out
+    /// (`- p, …`). Empty where no policy can permit it.
+    pub change: Vec<String>,
 }
 
 /// One statement.
@@ -77,9 +80,13 @@ pub struct ExplainedAccess {
 pub fn explain(judge: &Judge, text: &str, namespace: &Namespace, limits: &Limits) -> Explanation {
     let reading = match read(text, limits) {
         Ok(reading) => reading,
-        Err(error) => return refused(Denial::from_read_error(error), false, Vec::new()),
+        Err(error) => return refused(Denial::from_read_error(error), false, Vec::new(), Vec::new()),
     };
-    let statements = reading.statements.iter().map(|s| statement(judge, s, namespace)).collect();
+    let decided: Vec<_> = reading.statements.iter().map(|s| judge.decisions(s, namespace)).collect();
+    let forbidden = reading.statements.iter().any(|s| s.forbidden.is_some());
+    let change = if forbidden { None } else { change::smallest(decided.iter().flatten(), &namespace.kind) };
+    let statements =
+        reading.statements.iter().zip(decided).map(|(s, decided)| statement(s, decided)).collect();
     match judge.judge(text, &reading, namespace, limits) {
         Verdict::Permit(permit) => Explanation {
             verdict: "permit",
@@ -88,24 +95,29 @@ pub fn explain(judge: &Judge, text: &str, namespace: &Namespace, limits: &Limits
             witnessed: reading.witnessed,
             statements,
         },
-        Verdict::Deny(denial) => refused(*denial, reading.witnessed, statements),
+        Verdict::Deny(denial) => refused(*denial, reading.witnessed, statements, change.unwrap_or_default()),
     }
 }
 
-fn refused(denial: Denial, witnessed: bool, statements: Vec<ExplainedStatement>) -> Explanation {
+fn refused(
+    denial: Denial,
+    witnessed: bool,
+    statements: Vec<ExplainedStatement>,
+    change: Vec<String>,
+) -> Explanation {
     let denial = ExplainedDenial {
         sqlstate: denial.sqlstate,
         message: denial.message,
         hint: denial.hint,
         reason: denial.reason.code(),
         rule: denial.rule,
+        change,
     };
     Explanation { verdict: "deny", rewritten: None, denial: Some(denial), witnessed, statements }
 }
 
-fn statement(judge: &Judge, statement: &Statement, namespace: &Namespace) -> ExplainedStatement {
-    let accesses = judge
-        .decisions(statement, namespace)
+fn statement(statement: &Statement, decided: Vec<Decided>) -> ExplainedStatement {
+    let accesses = decided
         .into_iter()
         .map(|decided| ExplainedAccess {
             class: decided.access.class.word(),
@@ -113,7 +125,7 @@ fn statement(judge: &Judge, statement: &Statement, namespace: &Namespace) -> Exp
             schema: decided.access.schema,
             name: decided.access.name,
             resolved: decided.place,
-            reason: decided.outcome.as_ref().err().map(|reason| reason.code()),
+            reason: decided.outcome.as_ref().err().map(|(reason, _)| reason.code()),
             rule: decided.outcome.ok(),
             reader: if decided.access.reader == Reader::Grammar { "grammar" } else { "witness" },
         })
@@ -147,6 +159,7 @@ pub fn shape(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::{MODEL, POLICY};
 
     #[test]
     fn shapes_hold_no_constant() {
@@ -176,6 +189,47 @@ mod tests {
         assert_eq!(permitted.rewritten.as_deref(), Some("SELECT * FROM t_x.users, palisade.pg_class"));
         assert!(permitted.statements[0].accesses.iter().all(|a| a.rule.is_some()));
         let denied = explain(&judge, "SELECT * FROM other.users", &ns, &Limits::default());
-        assert_eq!(denied.denial.map(|d| (d.sqlstate, d.reason)), Some(("42P01", "foreign_schema")));
+        let denial = denied.denial.unwrap();
+        assert_eq!((denial.sqlstate, denial.reason), ("42P01", "foreign_schema"));
+        assert!(denial.change.is_empty());
+    }
+
+    #[test]
+    fn the_change_that_is_named_permits_the_text() {
+        let with = |kind: &str| Namespace {
+            kind: kind.into(),
+            schema: "t_x".into(),
+            database: "acme".into(),
+            shared: vec![],
+        };
+        let ours = "p, app, relation, @own, secrets, select, deny";
+        let base = format!("{POLICY}\n{ours}\n");
+        for (kind, sql, want) in [
+            ("app", "TRUNCATE public.users", vec!["+ p, app, relation, @own, users, truncate, allow"]),
+            ("app", "SELECT * FROM secrets", vec!["- p, app, relation, @own, secrets, select, deny"]),
+            (
+                "readonly",
+                "WITH d AS (DELETE FROM a RETURNING *) INSERT INTO b SELECT * FROM d",
+                vec![
+                    "+ p, readonly, relation, @own, a, delete, allow",
+                    "+ p, readonly, relation, @own, b, insert, allow",
+                ],
+            ),
+        ] {
+            let judge = Judge::new(MODEL, &base, 2).unwrap();
+            let denial = explain(&judge, sql, &with(kind), &Limits::default()).denial.unwrap();
+            let mut change = denial.change.clone();
+            change.sort();
+            assert_eq!(change, want, "{sql}");
+            let mut policy = base.clone();
+            for line in &denial.change {
+                match line.split_at(2) {
+                    ("+ ", line) => policy.push_str(&format!("{line}\n")),
+                    (_, line) => policy = policy.replace(line, ""),
+                }
+            }
+            let judge = Judge::new(MODEL, &policy, 3).unwrap();
+            assert_eq!(explain(&judge, sql, &with(kind), &Limits::default()).verdict, "permit", "{sql}");
+        }
     }
 }

@@ -3,18 +3,27 @@
 //! - `resolve`: where a name stands for this tenant.
 //! - `engine`: casbin and its memo.
 //! - `words`: a denial in PostgreSQL's own words.
+//! - `check`: what is wrong with a policy that somebody wrote.
+//! - `difference`: what another policy would change.
+//! - `change`: the smallest change of a policy that would permit what it refuses.
 
+pub(crate) mod change;
+mod check;
+mod difference;
 mod engine;
 pub(crate) mod resolve;
 mod words;
 
-use crate::access::{Access, Class, Place, Reader};
+use crate::access::{Access, Action, Class, Place, Reader};
 use crate::limits::Limits;
 use crate::read::{ReadError, Reading, Statement};
 use crate::rewrite;
 use crate::verdict::{Denial, Permit, PermittedStatement, Reason, Verdict};
 use engine::{Answer, Engine, Question};
 use resolve::{Resolved, resolve};
+
+pub use check::{Fault, POLICY_BYTES, POLICY_LINES, check};
+pub use difference::{Difference, differences};
 
 /// For whom a text is judged. Supplied by the proxy, never by SQL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -55,8 +64,8 @@ pub struct Decided {
     pub access: Access,
     /// Where its name stands for the tenant: `@own`, `pg_catalog`, `@foreign` …
     pub place: &'static str,
-    /// The line that permitted it, or the reason that it is refused.
-    pub outcome: Result<String, Reason>,
+    /// The line that permitted it, or the reason that it is refused for, with the line that refuses it, if one does.
+    pub outcome: Result<String, (Reason, Option<String>)>,
 }
 
 /// One policy at one epoch. A new policy is a new `Judge`; the live one is never changed.
@@ -64,6 +73,13 @@ pub struct Judge {
     epoch: u64,
     engine: Engine,
 }
+
+/// The model that comes with Palisade, as text.
+pub const MODEL: &str = include_str!("../model.conf");
+/// The policy that comes with Palisade, as text.
+pub const POLICY: &str = include_str!("../policy.csv");
+/// The epoch of the policy that comes with Palisade. What an operator activates has a higher one.
+pub const EMBEDDED_EPOCH: u64 = 1;
 
 /// Questions that every usable policy answers so: kind, class, place, action, and whether it must be permitted.
 const CANARIES: [(&str, &str, &str, &str, bool); 6] = [
@@ -81,14 +97,18 @@ impl Judge {
     /// # Errors
     /// Never for the embedded policy, unless the build is broken.
     pub fn embedded() -> Result<Self, PolicyError> {
-        Self::new(include_str!("../model.conf"), include_str!("../policy.csv"), 1)
+        Self::new(MODEL, POLICY, EMBEDDED_EPOCH)
     }
 
     /// Compiles a policy and tries it on canary questions.
     ///
     /// # Errors
-    /// A model or policy that does not parse, is empty, or answers a canary question wrongly.
+    /// A model or policy that does not parse, is empty, has a line that can mean nothing or must not be, or answers a
+    /// canary question wrongly. [`check`] says everything at once.
     pub fn new(model: &str, policy: &str, epoch: u64) -> Result<Self, PolicyError> {
+        if let Some(fault) = check::lines(model, policy).first() {
+            return Err(PolicyError(fault.to_string()));
+        }
         let engine = Engine::new(model, policy)?;
         for (kind, class, place, action, permitted) in CANARIES {
             let question =
@@ -111,38 +131,80 @@ impl Judge {
     /// [`read`](crate::read::read) needs: the rewritten text is read again.
     #[must_use]
     pub fn judge(&self, text: &str, reading: &Reading, namespace: &Namespace, limits: &Limits) -> Verdict {
+        match self.rules(text, reading, namespace) {
+            Ok(rules) => permit(text, reading, namespace, limits, rules),
+            Err(denial) => Verdict::Deny(denial),
+        }
+    }
+
+    /// As [`judge`](Self::judge), for a tenant whose policy is only tried: what the policy refuses comes with a permit
+    /// too, for PostgreSQL's own grants to answer. What the proxy's own bookkeeping stands on stays refused: pinned and
+    /// computed settings, role switches, channels, statements that cannot be read or are refused as such.
+    #[must_use]
+    pub fn observe(&self, text: &str, reading: &Reading, namespace: &Namespace, limits: &Limits) -> Observed {
+        let denial = match self.rules(text, reading, namespace) {
+            Ok(rules) => {
+                return Observed {
+                    verdict: permit(text, reading, namespace, limits, rules),
+                    would_deny: None,
+                };
+            }
+            Err(denial) => denial,
+        };
+        if reading.statements.iter().any(|s| s.forbidden.is_some()) || self.holds_state(reading, namespace) {
+            return Observed { verdict: Verdict::Deny(denial), would_deny: None };
+        }
+        let verdict = permit(text, reading, namespace, limits, Vec::new());
+        let would_deny = matches!(verdict, Verdict::Permit(_)).then_some(denial);
+        Observed { verdict, would_deny }
+    }
+
+    /// Whether anything that is refused would change what the proxy knows of the session, or reach other tenants.
+    fn holds_state(&self, reading: &Reading, namespace: &Namespace) -> bool {
+        let refused = |access: &&Access| self.decide(access, namespace).is_err();
+        reading.statements.iter().flat_map(|s| &s.accesses).filter(refused).any(|access| {
+            matches!(access.class, Class::Setting | Class::Channel | Class::Role | Class::Schema)
+        })
+    }
+
+    /// The lines that permit everything in a reading, or the denial of the first thing that none permits.
+    fn rules(
+        &self,
+        text: &str,
+        reading: &Reading,
+        namespace: &Namespace,
+    ) -> Result<Vec<String>, Box<Denial>> {
         let mut rules: Vec<String> = Vec::new();
         for (index, statement) in reading.statements.iter().enumerate() {
             if let Some(error) = &statement.forbidden {
-                return deny(Denial {
-                    statement: index,
-                    verb: statement.verb,
-                    ..Denial::from_read_error(error.clone())
-                });
+                let verb = statement.verb;
+                let denial = Denial::from_read_error(error.clone());
+                return Err(Box::new(Denial { statement: index, verb, ..denial }));
             }
             for access in &statement.accesses {
                 match self.decide(access, namespace) {
                     Ok(rule) if rules.contains(&rule) => {}
                     Ok(rule) => rules.push(rule),
                     Err((rule, resolved)) => {
-                        return deny(denial(text, index, statement, access, &resolved, rule));
+                        return Err(Box::new(denial(text, index, statement, access, &resolved, rule)));
                     }
                 }
             }
         }
-        let (rewritten, patches) = match rewrite::rewrite(text, reading, namespace, limits) {
-            Ok(done) => done,
-            Err(error) => {
-                let verb = reading.statements.first().map_or("", |s| s.verb);
-                return deny(Denial { verb, ..Denial::from_read_error(error) });
-            }
+        Ok(rules)
+    }
+
+    /// Whether the policy lets a role kind do something to a thing of a class and name that stands in a place.
+    #[must_use]
+    pub fn permits(&self, kind: &str, class: Class, place: &str, name: &str, action: Action) -> bool {
+        let question = Question {
+            kind: kind.into(),
+            class: class.word(),
+            place: place.into(),
+            name: name.into(),
+            action: action.word(),
         };
-        let statements = reading
-            .statements
-            .iter()
-            .map(|s| PermittedStatement { verb: s.verb, kind: s.kind, effects: s.effects.clone() })
-            .collect();
-        Verdict::Permit(Permit { rewritten, patches, statements, rules })
+        matches!(self.engine.ask(question), Answer::Allow(_))
     }
 
     /// Every access of a statement with what is decided about it, for people who ask why.
@@ -154,7 +216,7 @@ impl Judge {
             .map(|access| Decided {
                 access: access.clone(),
                 place: resolve(access, namespace).place,
-                outcome: self.decide(access, namespace).map_err(|(_, resolved)| resolved.reason),
+                outcome: self.decide(access, namespace).map_err(|(rule, resolved)| (resolved.reason, rule)),
             })
             .collect()
     }
@@ -178,8 +240,35 @@ impl Judge {
     }
 }
 
-fn deny(denial: Denial) -> Verdict {
-    Verdict::Deny(Box::new(denial))
+/// What is sent for a tenant whose policy is only tried.
+#[derive(Debug)]
+pub struct Observed {
+    /// What happens.
+    pub verdict: Verdict,
+    /// What the policy would have said, where the verdict is a permit all the same.
+    pub would_deny: Option<Box<Denial>>,
+}
+
+fn permit(
+    text: &str,
+    reading: &Reading,
+    namespace: &Namespace,
+    limits: &Limits,
+    rules: Vec<String>,
+) -> Verdict {
+    let (rewritten, patches) = match rewrite::rewrite(text, reading, namespace, limits) {
+        Ok(done) => done,
+        Err(error) => {
+            let verb = reading.statements.first().map_or("", |s| s.verb);
+            return Verdict::Deny(Box::new(Denial { verb, ..Denial::from_read_error(error) }));
+        }
+    };
+    let statements = reading
+        .statements
+        .iter()
+        .map(|s| PermittedStatement { verb: s.verb, kind: s.kind, effects: s.effects.clone() })
+        .collect();
+    Verdict::Permit(Permit { rewritten, patches, statements, rules })
 }
 
 fn denial(

@@ -32,7 +32,7 @@ pub mod verdict;
 pub use access::{Access, Action, Class, Place, Reader};
 pub use effect::Effect;
 pub use explain::{Explanation, explain, shape};
-pub use judge::{Judge, Namespace, PolicyError};
+pub use judge::{Fault, Judge, Namespace, Observed, PolicyError};
 pub use limits::Limits;
 pub use read::{ReadError, Reading, Statement};
 pub use verdict::{Denial, Patch, Permit, Reason, Verdict};

@@ -38,6 +38,7 @@ fn names_become_physical_where_they_stand() {
         ),
         ("GRANT SELECT ON users TO app, readonly", "GRANT SELECT ON users TO T_l_app, T_l_readonly"),
         ("ALTER TABLE users OWNER TO owner", "ALTER TABLE users OWNER TO T_owner"),
+        ("ALTER SCHEMA public OWNER TO owner", "ALTER SCHEMA T OWNER TO T_owner"),
         ("ALTER TABLE users OWNER TO CURRENT_USER", "ALTER TABLE users OWNER TO CURRENT_USER"),
         ("SELECT a COLLATE public.german FROM users", "SELECT a COLLATE T.german FROM users"),
         ("SELECT 1 OPERATOR(public.+) 2", "SELECT 1 OPERATOR(T.+) 2"),
@@ -71,6 +72,9 @@ fn foreign_names_are_refused_wherever_they_stand() {
         "CREATE TABLE a (id int GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME other.s))",
         "SET default_tablespace = 'other'",
         "GRANT USAGE ON SCHEMA other TO PUBLIC",
+        "ALTER SCHEMA other OWNER TO owner",
+        "ALTER SCHEMA public OWNER TO somebody",
+        "ALTER SCHEMA public RENAME TO other",
     ] {
         assert!(sent(text).is_err(), "{text}");
     }

@@ -6,10 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use palisade_catalog::ids::TenantId;
 use palisade_catalog::names::{CHANGES_CHANNEL, PROXY_ROLE};
-use palisade_catalog::snapshot::{Snapshot, TenantEntry};
+use palisade_catalog::snapshot::{PolicyState, PolicyText, Snapshot, TenantEntry};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
 
 use crate::Shared;
@@ -85,7 +87,8 @@ async fn follow_once(shared: &Shared) -> Result<(), Box<dyn std::error::Error + 
         let row = client.query_one(&query, &[&since.to_string()]).await?;
         let xmin: u64 = row.get::<_, String>(0).parse()?;
         let changed: Vec<TenantEntry> = serde_json::from_value(row.get(1))?;
-        apply(shared, since == 0, xmin, changed);
+        let policy = policy(&client, shared).await?;
+        apply(shared, since == 0, xmin, changed, policy);
         since = xmin;
         // Told of a change, or, should that be lost, after a while anyway.
         let interval = Duration::from_millis(shared.config().follow_interval_ms);
@@ -93,12 +96,62 @@ async fn follow_once(shared: &Shared) -> Result<(), Box<dyn std::error::Error + 
     }
 }
 
-fn apply(shared: &Shared, all: bool, xmin: u64, changed: Vec<TenantEntry>) {
+/// The policy in force. Its texts are fetched only where the epoch is another than ours.
+async fn policy(
+    client: &Client,
+    shared: &Shared,
+) -> Result<PolicyState, Box<dyn std::error::Error + Send + Sync>> {
+    let known = shared.tenants.load().policy.clone();
+    let row = client
+        .query_one(
+            "SELECT epoch, model, policy, observing FROM palisade_control.policy_since($1)",
+            &[&i64::try_from(known.epoch)?],
+        )
+        .await;
+    let row = match row {
+        // A catalog of an earlier release has no policies: the last one stays.
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_FUNCTION) => return Ok(known),
+        other => other?,
+    };
+    let epoch = u64::try_from(row.get::<_, i64>(0))?;
+    let observing = row.get::<_, Vec<String>>(3).into_iter().map(TenantId::try_from);
+    let observing = observing.collect::<Result<_, _>>()?;
+    if epoch == known.epoch {
+        return Ok(PolicyState { observing, ..known });
+    }
+    let text = match (row.get(1), row.get(2)) {
+        (Some(model), Some(policy)) => Some(PolicyText { model, policy }),
+        _ => None,
+    };
+    Ok(PolicyState { epoch, text, observing })
+}
+
+/// Lets a policy take effect: every verdict is asked again. One that cannot be used leaves the last one in force.
+fn enforce(shared: &Shared, old: &PolicyState, wished: PolicyState) -> PolicyState {
+    if wished == *old {
+        return wished;
+    }
+    match shared.policy.load().next(&wished) {
+        Ok(policy) => {
+            tracing::info!(epoch = wished.epoch, "a policy is in force");
+            shared.policy.store(Arc::new(policy));
+            wished
+        }
+        Err(error) => {
+            tracing::error!(%error, epoch = wished.epoch, "the policy cannot be used; the last one stays");
+            shared.metrics.policy_errors.inc();
+            old.clone()
+        }
+    }
+}
+
+fn apply(shared: &Shared, all: bool, xmin: u64, changed: Vec<TenantEntry>, policy: PolicyState) {
     let old = shared.tenants.load();
     let mut next = if all { Snapshot::default() } else { Snapshot::clone(&old) };
     next.apply(xmin, changed);
+    next.policy = enforce(shared, &old.policy, policy);
     // The same rows are seen again while an older transaction runs.
-    let same = next.tenants == old.tenants;
+    let same = next.tenants == old.tenants && next.policy == old.policy;
     shared.tenants.store(Arc::new(next));
     if same {
         return;

@@ -34,6 +34,7 @@ mod login;
 mod metrics;
 mod peers;
 mod pins;
+mod policy;
 mod pool;
 mod rate;
 mod rename;
@@ -57,7 +58,7 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use palisade_catalog::secrets::MasterKey;
 use palisade_catalog::snapshot::Snapshot;
-use palisade_policies::{Judge, Limits};
+use palisade_policies::Limits;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -103,7 +104,7 @@ pub(crate) struct Shared {
     config: ArcSwap<ProxyConfig>,
     reread: Reread,
     pub(crate) master: MasterKey,
-    pub(crate) judge: Judge,
+    pub(crate) policy: ArcSwap<policy::Policy>,
     pub(crate) tenants: ArcSwap<Snapshot>,
     pub(crate) audit: audit::Audit,
     pub(crate) clients: clients::Clients,
@@ -199,9 +200,10 @@ impl Proxy {
         let http = http::bind(config.metrics_listen)
             .map_err(|e| StartError::Listen(config.metrics_listen, e, "metrics_listen"))?;
         let console = console(&config)?;
+        let snapshot = follower::load(&config.snapshot_file);
         let shared = Arc::new(Shared {
-            judge: Judge::embedded()?,
-            tenants: ArcSwap::from_pointee(follower::load(&config.snapshot_file)),
+            policy: ArcSwap::from_pointee(policy::Policy::new(&snapshot.policy)?),
+            tenants: ArcSwap::from_pointee(snapshot),
             audit,
             clients: clients::Clients::new(config.peer_id),
             bearer: login::Bearer::new(&config.jwt).map_err(StartError::Tokens)?,

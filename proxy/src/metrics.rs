@@ -13,6 +13,9 @@ pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) logins: IntCounterVec,
     pub(crate) denials: IntCounterVec,
+    pub(crate) observed: IntCounterVec,
+    pub(crate) policy_errors: IntCounter,
+    policy_epoch: IntGauge,
     pub(crate) pins: IntCounterVec,
     errors: IntCounterVec,
     pub(crate) verdict_hits: IntCounter,
@@ -57,6 +60,16 @@ impl Metrics {
         let metrics = Self {
             logins: counters("palisade_client_logins_total", "Client logins by result", "result")?,
             denials: counters("palisade_denials_total", "Statements refused by policy, by reason", "reason")?,
+            observed: counters(
+                "palisade_observed_denials_total",
+                "Statements that the policy refuses, of tenants that only try it, by reason",
+                "reason",
+            )?,
+            policy_errors: counter(
+                "palisade_policy_errors_total",
+                "Times that an activated policy could not be used and the last one stayed",
+            )?,
+            policy_epoch: gauge("palisade_policy_epoch", "The policy in force")?,
             pins: counters(
                 "palisade_pins_total",
                 "Server connections kept by a client, by reason",
@@ -94,6 +107,7 @@ impl Metrics {
         }
         for reason in Reason::ALL {
             metrics.denials.with_label_values(&[reason.code()]);
+            metrics.observed.with_label_values(&[reason.code()]);
         }
         Ok(metrics)
     }
@@ -114,6 +128,7 @@ impl Metrics {
 
     fn gather(&self, shared: &Shared) {
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.policy_epoch.set(i64::try_from(shared.policy.load().epoch()).unwrap_or(i64::MAX));
         let (mut waiting, mut active, mut idle, mut transaction) = (0, 0, 0, 0);
         for client in shared.clients.all() {
             match client.state() {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use palisade_policies::effect::Kind;
 use palisade_policies::verdict::PermittedStatement;
-use palisade_policies::{Denial, Judge, Limits, Namespace, Permit, Verdict, read};
+use palisade_policies::{Denial, Limits, Namespace, Observed, Permit, Verdict, read};
 use palisade_wire::error::Fields;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::pins::{Pins, pins};
+use crate::policy::{Stamp, Wall};
 
 /// Longer texts are judged anew each time, in bytes.
 const LONGEST_TEXT_BYTES: usize = 32 << 10;
@@ -19,8 +20,8 @@ const ENTRY_BYTES: u64 = 512;
 /// A text with what was decided about it.
 #[derive(Debug)]
 pub(crate) struct Judged {
-    /// The policy that decided.
-    pub(crate) epoch: u64,
+    /// The policy that decided, and how it holds.
+    pub(crate) stamp: Stamp,
     /// As the client sent it.
     pub(crate) text: Box<str>,
     pub(crate) outcome: Outcome,
@@ -37,6 +38,8 @@ pub(crate) enum Outcome {
         effects: bool,
         /// The verb of a statement that changes definitions.
         ddl: Option<&'static str>,
+        /// What the policy would have said, where it is only tried.
+        would_deny: Option<Box<Denial>>,
     },
     Deny {
         denial: Box<Denial>,
@@ -49,8 +52,9 @@ pub(crate) enum Outcome {
 }
 
 impl Judged {
-    fn new(epoch: u64, text: &str, verdict: Verdict) -> Self {
-        let outcome = match verdict {
+    fn new(stamp: Stamp, text: &str, observed: Observed) -> Self {
+        let would_deny = observed.would_deny;
+        let outcome = match observed.verdict {
             Verdict::Permit(permit) => {
                 let mut all = Pins::default();
                 let effects = || permit.statements.iter().flat_map(|s| &s.effects);
@@ -58,7 +62,8 @@ impl Judged {
                     all.add(pins(effect));
                 }
                 let ddl = permit.statements.iter().find(|s| s.kind == Kind::Ddl).map(|s| s.verb);
-                Outcome::Permit { effects: effects().next().is_some(), pins: all, ddl, permit }
+                let effects = effects().next().is_some();
+                Outcome::Permit { effects, pins: all, ddl, permit, would_deny }
             }
             Verdict::Deny(denial) => {
                 let answer = Fields::new("ERROR", denial.sqlstate, &denial.message)
@@ -68,12 +73,12 @@ impl Judged {
                 Outcome::Deny { denial, answer }
             }
         };
-        Self { epoch, text: text.into(), outcome }
+        Self { stamp, text: text.into(), outcome }
     }
 
     /// An answer that PostgreSQL would give, were the session its own.
-    pub(crate) fn refusal(epoch: u64, answer: Fields) -> Self {
-        Self { epoch, text: "".into(), outcome: Outcome::Refuse { answer } }
+    pub(crate) fn refusal(stamp: Stamp, answer: Fields) -> Self {
+        Self { stamp, text: "".into(), outcome: Outcome::Refuse { answer } }
     }
 
     /// What the client gets instead of the server's error, where the text was replaced.
@@ -95,7 +100,10 @@ impl Judged {
     /// Whether the verdict is the same for other integers: reads and writes of rows, sent as they are, that do nothing
     /// to the session. Integers name nothing there, and PostgreSQL's tree differs in their values alone.
     fn ignores_integers(&self) -> bool {
-        let Outcome::Permit { permit, effects: false, ddl: None, pins } = &self.outcome else { return false };
+        let Outcome::Permit { permit, effects: false, ddl: None, pins, would_deny: None } = &self.outcome
+        else {
+            return false;
+        };
         let rows = |s: &PermittedStatement| matches!(s.kind, Kind::Read | Kind::Write);
         permit.rewritten.is_none() && pins.is_empty() && permit.statements.iter().all(rows)
     }
@@ -148,18 +156,18 @@ impl Verdicts {
     /// share a permit that changes nothing (see [`mask`]): then [`Judged::text`] is another one of them.
     pub(crate) fn judge_query(
         &self,
-        judge: &Judge,
+        wall: Wall<'_>,
         limits: &Limits,
         namespace: &Namespace,
         text: &str,
     ) -> (Arc<Judged>, bool) {
-        let Some(masked) = mask(text) else { return self.judge(judge, limits, namespace, text) };
+        let Some(masked) = mask(text) else { return self.judge(wall, limits, namespace, text) };
         if let Some(known) = self.cache.get(masked.as_str())
-            && known.epoch == judge.epoch()
+            && known.stamp == wall.stamp()
         {
             return (known, true);
         }
-        let (judged, known) = self.judge(judge, limits, namespace, text);
+        let (judged, known) = self.judge(wall, limits, namespace, text);
         if judged.ignores_integers() {
             self.cache.insert(masked.into(), judged.clone());
         }
@@ -169,21 +177,22 @@ impl Verdicts {
     /// The verdict on a text, and whether it was known. The text is compared in full; a hash only finds the place.
     pub(crate) fn judge(
         &self,
-        judge: &Judge,
+        wall: Wall<'_>,
         limits: &Limits,
         namespace: &Namespace,
         text: &str,
     ) -> (Arc<Judged>, bool) {
         if let Some(known) = self.cache.get(text)
-            && known.epoch == judge.epoch()
+            && known.stamp == wall.stamp()
         {
             return (known, true);
         }
-        let verdict = match read::read(text, limits) {
-            Ok(reading) => judge.judge(text, &reading, namespace, limits),
-            Err(error) => Verdict::Deny(Box::new(Denial::from_read_error(error))),
+        let observed = match read::read(text, limits) {
+            Ok(reading) if wall.observing => wall.judge.observe(text, &reading, namespace, limits),
+            Ok(reading) => firm(wall.judge.judge(text, &reading, namespace, limits)),
+            Err(error) => firm(Verdict::Deny(Box::new(Denial::from_read_error(error)))),
         };
-        let judged = Arc::new(Judged::new(judge.epoch(), text, verdict));
+        let judged = Arc::new(Judged::new(wall.stamp(), text, observed));
         if text.len() <= LONGEST_TEXT_BYTES {
             self.cache.insert(text.into(), judged.clone());
         }
@@ -236,16 +245,23 @@ fn mask(text: &str) -> Option<String> {
     found.then_some(out)
 }
 
+/// A verdict that holds as it is.
+fn firm(verdict: Verdict) -> Observed {
+    Observed { verdict, would_deny: None }
+}
+
 /// The verdict on bytes that are not UTF-8.
-pub(crate) fn unreadable(judge: &Judge, limits: &Limits, bytes: &[u8]) -> Option<Judged> {
+pub(crate) fn unreadable(wall: Wall<'_>, limits: &Limits, bytes: &[u8]) -> Option<Judged> {
     let error = read::read_bytes(bytes, limits).err()?;
     let verdict = Verdict::Deny(Box::new(Denial::from_read_error(error)));
-    Some(Judged::new(judge.epoch(), &String::from_utf8_lossy(bytes), verdict))
+    Some(Judged::new(wall.stamp(), &String::from_utf8_lossy(bytes), firm(verdict)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Policy;
+    use palisade_catalog::snapshot::PolicyState;
 
     #[test]
     fn only_plain_integers_are_masked() {
@@ -275,7 +291,8 @@ mod tests {
 
     #[test]
     fn texts_share_a_verdict_only_where_integers_do_not_matter() {
-        let judge = Judge::embedded().unwrap();
+        let policy = Policy::new(&PolicyState::default()).unwrap();
+        let wall = policy.wall("a");
         let limits = Limits::default();
         let namespace = Namespace {
             kind: "owner".into(),
@@ -292,11 +309,11 @@ mod tests {
             ("SELECT a FROM other.t WHERE id = 1", "SELECT a FROM other.t WHERE id = 2", false),
             ("CREATE TABLE t (a varchar(1))", "CREATE TABLE t (a varchar(2))", false),
         ] {
-            verdicts.judge_query(&judge, &limits, &namespace, first);
-            let (judged, known) = verdicts.judge_query(&judge, &limits, &namespace, second);
+            verdicts.judge_query(wall, &limits, &namespace, first);
+            let (judged, known) = verdicts.judge_query(wall, &limits, &namespace, second);
             assert_eq!(known, shared, "{second}");
             assert!(known || *judged.text == *second);
-            assert!(verdicts.judge(&judge, &limits, &namespace, second).0.text == second.into());
+            assert!(verdicts.judge(wall, &limits, &namespace, second).0.text == second.into());
         }
     }
 }

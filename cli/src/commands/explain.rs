@@ -35,6 +35,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             println!("hint       {}", text(&denial["hint"]));
         }
         println!("reason     {}", text(&denial["reason"]));
+        if !denial["rule"].is_null() {
+            println!("by         {}", text(&denial["rule"]));
+        }
+        for (n, line) in denial["change"].as_array().into_iter().flatten().enumerate() {
+            println!("{:<10} {}", if n == 0 { "change" } else { "" }, text(line));
+        }
     }
     if !answer["rewritten"].is_null() {
         println!("rewritten  {}", text(&answer["rewritten"]));

@@ -10,6 +10,7 @@ pub(crate) mod migrate;
 pub(crate) mod operation;
 pub(crate) mod out;
 pub(crate) mod plan;
+pub(crate) mod policy;
 pub(crate) mod serve;
 pub(crate) mod template;
 pub(crate) mod tenant;

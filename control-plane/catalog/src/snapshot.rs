@@ -1,6 +1,6 @@
 //! What the data plane needs to know about tenants: enough to let clients in with the control plane down.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +108,34 @@ pub struct TenantEntry {
     pub gone: bool,
 }
 
+/// A policy's two texts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyText {
+    /// casbin's model (`policies/model.conf`).
+    pub model: String,
+    /// casbin's lines (`policies/policy.csv`).
+    pub policy: String,
+}
+
+/// The policy that an operator activated, and who only tries it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyState {
+    /// Grows with every activation; 1 is the policy that comes with Palisade.
+    pub epoch: u64,
+    /// `None`: the policy that comes with Palisade.
+    #[serde(default)]
+    pub text: Option<PolicyText>,
+    /// Tenants in the mode `observe`: what the policy refuses is recorded, and PostgreSQL's own grants answer.
+    #[serde(default)]
+    pub observing: BTreeSet<TenantId>,
+}
+
+impl Default for PolicyState {
+    fn default() -> Self {
+        Self { epoch: 1, text: None, observing: BTreeSet::new() }
+    }
+}
+
 /// All tenants, by slug.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -115,6 +143,9 @@ pub struct Snapshot {
     pub xmin: u64,
     /// By slug.
     pub tenants: HashMap<Slug, TenantEntry>,
+    /// The policy in force.
+    #[serde(default)]
+    pub policy: PolicyState,
 }
 
 impl Snapshot {
@@ -152,6 +183,7 @@ mod tests {
         let snapshot: Snapshot = serde_json::from_str(OLD).unwrap();
         let tenant = &snapshot.tenants[&Slug::parse("acme").unwrap()];
         assert_eq!(tenant.pool_mode, PoolMode::Transaction);
+        assert_eq!(snapshot.policy, PolicyState::default());
         let limits = TenantLimits { max_client_connections: Some(5), ..TenantLimits::default() };
         assert_eq!((tenant.limits, tenant.gone), (limits, false));
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use palisade_catalog::ids::RoleKind;
 use palisade_policies::Namespace;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,13 +13,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::deep::deep;
-use crate::foundation::KINDS;
 use crate::http::Body;
 use crate::http::auth::Caller;
 use crate::http::problem::Problem;
 use crate::operations::Operation;
 use crate::warm::WarmPool;
-use crate::{Shared, operations, tenants, warm};
+use crate::{Shared, operations, policies, tenants, warm};
 
 /// Show an operation
 #[utoipa::path(get, path = "/operations/{id}", tag = "operations", params(("id" = String, Path, description = "The operation's id")),
@@ -62,7 +62,7 @@ pub(crate) async fn warm_pool(
 pub(crate) struct ExplainQuestion {
     /// Slug or id.
     tenant: String,
-    /// `owner`, `app` or `readonly`.
+    /// `owner`, `app`, `readonly` or an operator's own kind.
     #[serde(rename = "as")]
     kind: String,
     /// At most 1 MiB.
@@ -76,9 +76,7 @@ pub(crate) async fn explain(
     State(shared): State<Arc<Shared>>,
     Body(question): Body<ExplainQuestion>,
 ) -> Result<Json<Value>, Problem> {
-    if !KINDS.contains(&question.kind.as_str()) {
-        return Err(Problem::invalid(format!("\"as\" must be one of {}", KINDS.join(", "))));
-    }
+    RoleKind::parse(&question.kind).map_err(|error| Problem::field("as", error.to_string()))?;
     let client = shared.pool.get().await?;
     let tenant = tenants::find(&client, &question.tenant).await?;
     drop(client);
@@ -90,7 +88,8 @@ pub(crate) async fn explain(
     };
     let namespace =
         Namespace { kind: question.kind, schema: tenant.schema, database: tenant.slug, shared: Vec::new() };
-    let (judge, limits, sql) = (shared.judge.clone(), shared.limits, question.sql);
+    let judge = policies::judge(&shared).await?;
+    let (limits, sql) = (shared.limits, question.sql);
     let explained = deep(move || palisade_policies::explain(&judge, &sql, &namespace, &limits)).await;
     let explained = explained.ok_or_else(|| Problem::internal("the reader failed".into()))?;
     // An explanation is strings and lists: it always has a JSON form.

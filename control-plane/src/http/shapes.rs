@@ -28,6 +28,9 @@ pub(crate) struct ExplainedDenial {
     reason: String,
     /// The policy line that denied, if one did.
     rule: Option<String>,
+    /// The smallest change of the policy that would permit the text: lines to add (`+ p, …`) and to take out
+    /// (`- p, …`). Empty where no policy can permit it.
+    change: Vec<String>,
 }
 
 /// One statement.
@@ -58,6 +61,30 @@ pub(crate) struct ExplainedAccess {
     reason: Option<String>,
     /// Which reader saw it.
     reader: String,
+}
+
+/// What is wrong with a policy.
+#[derive(ToSchema)]
+pub(crate) struct PolicyFault {
+    /// The line from 1; absent where it is about the whole.
+    line: Option<usize>,
+    message: String,
+}
+
+/// One answer that is another under a new policy.
+#[derive(ToSchema)]
+pub(crate) struct PolicyDifference {
+    /// The role kind.
+    kind: String,
+    action: String,
+    class: String,
+    /// Where the thing stands.
+    #[schema(rename = "where")]
+    place: String,
+    /// A name that one of the policies names, or `(any)`.
+    name: String,
+    /// Whether the new policy allows it; the old one says the contrary.
+    allowed: bool,
 }
 
 #[cfg(test)]

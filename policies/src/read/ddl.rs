@@ -304,7 +304,9 @@ pub(super) fn set_schema(walk: &mut Walk<'_>, s: &p::AlterObjectSchemaStmt) {
 pub(super) fn set_owner(walk: &mut Walk<'_>, s: &p::AlterOwnerStmt) {
     walk.role(s.relation.as_ref(), Action::Alter);
     if s.relation.is_none() {
-        object(walk, s.object_type, s.object.as_deref(), Action::Alter);
+        // Dumps give the schema to its owner. Any other role PostgreSQL itself refuses to a schema's owner, who is in none.
+        let schema = s.object_type == p::ObjectType::ObjectSchema as i32;
+        object(walk, s.object_type, s.object.as_deref(), if schema { Action::Grant } else { Action::Alter });
     }
 }
 

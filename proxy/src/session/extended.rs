@@ -142,7 +142,7 @@ impl Session {
                 return Found::Not(missing(&format!("prepared statement \"{name}\" does not exist")));
             }
         };
-        if prepared.judged.epoch != self.shared.judge.epoch() {
+        if prepared.judged.stamp != self.stamp() {
             let Ok(judged) = self.judge(prepared.judged.text.as_bytes()) else {
                 return Found::Not(Fields::new("ERROR", "XX000", "the statement cannot be judged again"));
             };

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use palisade_catalog::audit::{Class, Decision, Event, Plane};
-use palisade_policies::{Effect, Reason};
+use palisade_policies::{Denial, Effect, Reason};
 use palisade_wire::error::Fields;
 use palisade_wire::frame::{self, HEADER_BYTES, Header};
 use time::OffsetDateTime;
 
 use super::flow::{Op, Parse};
 use super::{End, Link, Session};
-use crate::Shared;
 use crate::pins::Pins;
+use crate::policy::Stamp;
 use crate::pool::Pool;
 use crate::statements::Named;
 use crate::verdicts::{Judged, Outcome, unreadable};
@@ -206,7 +206,7 @@ impl Session {
 
     /// Sends a text that PostgreSQL refuses, in the place of a message of this type; the client gets `answer`.
     pub(super) fn refuse(&mut self, link: &mut Link, tag: u8, answer: Fields) {
-        let judged = Arc::new(Judged::refusal(self.shared.judge.epoch(), answer));
+        let judged = Arc::new(Judged::refusal(self.stamp(), answer));
         self.replace(link, tag, judged);
     }
 
@@ -295,16 +295,18 @@ impl Session {
     }
 
     fn judge_text(&mut self, text: &[u8], query: bool) -> Result<Arc<Judged>, End> {
-        let Shared { judge, metrics, .. } = &*self.shared;
+        let metrics = &self.shared.metrics;
+        let policy = self.shared.policy.load();
+        let wall = policy.wall(&self.info.tenant_id);
         let limits = &self.shared.limits();
         let Ok(text) = std::str::from_utf8(text) else {
-            return unreadable(judge, limits, text).map(Arc::new).ok_or_else(malformed);
+            return unreadable(wall, limits, text).map(Arc::new).ok_or_else(malformed);
         };
         let (verdicts, namespace) = (&self.pool.verdicts, &self.pool.namespace);
         let (judged, known) = if query {
-            verdicts.judge_query(judge, limits, namespace, text)
+            verdicts.judge_query(wall, limits, namespace, text)
         } else {
-            verdicts.judge(judge, limits, namespace, text)
+            verdicts.judge(wall, limits, namespace, text)
         };
         if known {
             metrics.verdict_hits.inc();
@@ -318,8 +320,12 @@ impl Session {
     /// grammar refuses is the client's own mistake.
     pub(super) fn record(&mut self, link: &mut Link, judged: &Judged) {
         match &judged.outcome {
+            Outcome::Permit { would_deny: Some(denial), .. } => {
+                self.shared.metrics.observed.with_label_values(&[denial.reason.code()]).inc();
+                link.events.push(self.denied(judged, denial, "observed"));
+            }
             Outcome::Permit { ddl: Some(verb), .. } => {
-                let mut event = self.event(&judged.text, Class::B);
+                let mut event = self.event(&judged.text, Class::B, judged.stamp);
                 event.verb = Some((*verb).to_owned());
                 link.events.push(event);
             }
@@ -329,21 +335,31 @@ impl Session {
                 if denial.reason == Reason::SyntaxError {
                     return;
                 }
-                let mut event = self.event(&judged.text, Class::A);
-                event.decision = Decision::Deny;
-                event.result = "denied".into();
-                event.verb = Some(denial.verb.to_owned());
-                event.object.clone_from(&denial.object);
-                event.reason = Some(denial.reason.code().to_owned());
-                event.rule.clone_from(&denial.rule);
-                event.sqlstate = Some(denial.sqlstate.to_owned());
-                link.events.push(event);
+                link.events.push(self.denied(judged, denial, "denied"));
             }
             Outcome::Refuse { .. } => {}
         }
     }
 
-    fn event(&self, text: &str, class: Class) -> Event {
+    /// The event of a denial. `result`: `denied`, or `observed` where PostgreSQL was asked all the same.
+    fn denied(&self, judged: &Judged, denial: &Denial, result: &str) -> Event {
+        let mut event = self.event(&judged.text, Class::A, judged.stamp);
+        event.decision = Decision::Deny;
+        event.result = result.into();
+        event.verb = Some(denial.verb.to_owned());
+        event.object.clone_from(&denial.object);
+        event.reason = Some(denial.reason.code().to_owned());
+        event.rule.clone_from(&denial.rule);
+        event.sqlstate = Some(denial.sqlstate.to_owned());
+        event
+    }
+
+    /// What a verdict of now holds for.
+    pub(super) fn stamp(&self) -> Stamp {
+        self.shared.policy.load().wall(&self.info.tenant_id).stamp()
+    }
+
+    fn event(&self, text: &str, class: Class, stamp: Stamp) -> Event {
         let mut event =
             Event::new(OffsetDateTime::now_utc(), class, Plane::Data, "statement", &self.info.login);
         event.tenant_id = Some(self.info.tenant_id.clone());
@@ -351,7 +367,7 @@ impl Session {
         event.client_addr = Some(self.info.address.to_string());
         event.session = Some(self.info.session.clone());
         event.role_kind = Some(self.pool.namespace.kind.clone());
-        event.epoch = Some(self.shared.judge.epoch());
+        event.epoch = Some(stamp.epoch);
         event.shape = palisade_policies::shape(text);
         event
     }

@@ -1,0 +1,135 @@
+//! Both walls alone, over the same statements by every role kind: what the policy says without a database, and what
+//! PostgreSQL says to the tenant's own server role without a proxy.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and prints its table"
+)]
+
+mod common;
+
+use common::{Installation, connect};
+use palisade_catalog::secrets::MasterKey;
+use palisade_policies::{Judge, Limits, Namespace, Verdict, read};
+
+/// What is done with which object.
+const STATEMENTS: [(&str, &str); 33] = [
+    ("select", "SELECT * FROM wall_t"),
+    ("insert", "INSERT INTO wall_t VALUES (2, 'b')"),
+    ("update", "UPDATE wall_t SET b = 'c'"),
+    ("delete", "DELETE FROM wall_t"),
+    (
+        "merge",
+        "MERGE INTO wall_t t USING (VALUES (9)) v (a) ON t.a = v.a WHEN NOT MATCHED THEN INSERT VALUES (v.a)",
+    ),
+    ("insert returning", "INSERT INTO wall_t VALUES (3, 'b') RETURNING a"),
+    ("truncate", "TRUNCATE wall_t"),
+    ("lock", "LOCK TABLE wall_t IN ROW EXCLUSIVE MODE"),
+    ("select for update", "SELECT * FROM wall_t FOR UPDATE"),
+    ("nextval", "SELECT nextval('wall_s')"),
+    ("setval", "SELECT setval('wall_s', 7)"),
+    ("select sequence", "SELECT last_value FROM wall_s"),
+    ("create table", "CREATE TABLE wall_u (a int)"),
+    ("create table as", "CREATE TABLE wall_u AS SELECT * FROM wall_t"),
+    ("alter table", "ALTER TABLE wall_t ADD COLUMN c int"),
+    ("drop table", "DROP TABLE wall_t CASCADE"),
+    ("comment", "COMMENT ON TABLE wall_t IS 'x'"),
+    ("create index", "CREATE INDEX ON wall_t (b)"),
+    ("create view", "CREATE VIEW wall_w AS SELECT a FROM wall_t"),
+    ("select view", "SELECT * FROM wall_v"),
+    ("drop view", "DROP VIEW wall_v"),
+    ("create sequence", "CREATE SEQUENCE wall_r"),
+    ("drop sequence", "DROP SEQUENCE wall_s"),
+    ("create function", "CREATE FUNCTION wall_g() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$"),
+    ("execute function", "SELECT wall_f()"),
+    ("drop function", "DROP FUNCTION wall_f()"),
+    ("create type", "CREATE TYPE wall_e AS ENUM ('a')"),
+    ("drop type", "DROP TYPE wall_y"),
+    ("use type", "SELECT NULL::wall_y"),
+    ("create statistics", "CREATE STATISTICS wall_z ON a, b FROM wall_t"),
+    ("reindex", "REINDEX TABLE wall_t"),
+    ("temporary table", "CREATE TEMP TABLE wall_q (a int)"),
+    ("catalog", "SELECT count(*) FROM pg_catalog.pg_type"),
+];
+
+/// What the policy permits and PostgreSQL refuses, in its own words: a lock on rows asks for the right to change them,
+/// and a sequence is no table to its grants. Nothing may be the other way round.
+const SECOND_ALONE: [&str; 4] = [
+    "select for update as readonly",
+    "nextval as readonly",
+    "setval as readonly",
+    "select sequence as readonly",
+];
+
+/// Made by the tenant's owner, as its own statements would.
+const OBJECTS: &str = "CREATE TABLE wall_t (a int PRIMARY KEY, b text); INSERT INTO wall_t VALUES (1, 'a');
+    CREATE VIEW wall_v AS SELECT a FROM wall_t; CREATE SEQUENCE wall_s;
+    CREATE FUNCTION wall_f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$;
+    CREATE TYPE wall_y AS ENUM ('a')";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_walls_give_the_same_answer() {
+    let palisade = Installation::start("walls", true);
+    let env = palisade.env();
+    connect(&env["PALISADE_URL_ACME_OWNER"]).await.batch_execute(OBJECTS).await.unwrap();
+    let token = env["PALISADE_ADMIN_TOKEN"].clone();
+    let (_, tenant) = palisade.api("GET", "/api/v1/tenants/acme", &token, None).unwrap();
+    let schema = format!("t_{}", tenant["id"].as_str().unwrap());
+    let key = std::fs::read_to_string(palisade.folder().join("keys/master.key")).unwrap();
+    let master = MasterKey::from_hex(&key).unwrap();
+    let mut differ = Vec::new();
+    println!("{:<18} {:<10} wall 1   wall 2", "statement", "kind");
+    for kind in ["owner", "app", "readonly"] {
+        let direct = server_role(&env["PALISADE_DATABASE_URL"], &master, &schema, kind).await;
+        for (what, sql) in STATEMENTS {
+            let first = policy_alone(kind, &schema, sql);
+            let second = database_alone(&direct, sql).await;
+            let word = |permitted: bool| if permitted { "permits" } else { "refuses" };
+            println!("{what:<18} {kind:<10} {}  {}", word(first), word(second));
+            let name = format!("{what} as {kind}");
+            assert!(first || !second, "{name}: only the first wall refuses");
+            if first != second {
+                differ.push(name);
+            }
+        }
+    }
+    differ.sort();
+    let mut known = SECOND_ALONE;
+    known.sort_unstable();
+    assert_eq!(differ, known, "where the walls differ");
+}
+
+/// A connection as the proxy opens it, with a password derived from the master key.
+async fn server_role(url: &str, master: &MasterKey, schema: &str, kind: &str) -> tokio_postgres::Client {
+    let role = format!("{schema}_l_{kind}");
+    let mut config: tokio_postgres::Config = url.parse().unwrap();
+    config.user(&role).password(master.server_password(&role, 1));
+    let options = format!("-c search_path={schema},pg_temp");
+    config.options(if kind == "owner" { format!("{options} -c role={schema}_owner") } else { options });
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+fn policy_alone(kind: &str, schema: &str, sql: &str) -> bool {
+    let namespace =
+        Namespace { kind: kind.into(), schema: schema.into(), database: "acme".into(), shared: Vec::new() };
+    let limits = Limits::default();
+    let reading = read::read(sql, &limits).unwrap();
+    let verdict = Judge::embedded().unwrap().judge(sql, &reading, &namespace, &limits);
+    matches!(verdict, Verdict::Permit(_))
+}
+
+/// Whether PostgreSQL does it; anything but a missing right is a fault of the test.
+async fn database_alone(client: &tokio_postgres::Client, sql: &str) -> bool {
+    client.batch_execute("BEGIN").await.unwrap();
+    let done = client.batch_execute(sql).await;
+    client.batch_execute("ROLLBACK").await.unwrap();
+    match done {
+        Ok(()) => true,
+        Err(error) => {
+            assert_eq!(error.code().map(|c| c.code()), Some("42501"), "{sql}: {error}");
+            false
+        }
+    }
+}
