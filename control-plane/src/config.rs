@@ -34,6 +34,8 @@ pub struct ControlPlaneConfig {
     pub role_connection_limit: u32,
     /// How many tenants of the configured template are kept built and verified, to be taken at once. Default 0.
     pub warm_pool_size: u32,
+    /// Most tenants of this cluster, deleted ones that wait for their purge included; 0 is without end. Default 0.
+    pub max_tenants: u32,
     /// How long a deleted tenant's data stays, in hours. Default 720 (30 days).
     pub retention_hours: u32,
     /// Longest wait of a template step for the tenant's locks, in milliseconds. Default 2000.
@@ -83,6 +85,7 @@ impl Default for ControlPlaneConfig {
             statement_timeout_ms: 30_000,
             role_connection_limit: 100,
             warm_pool_size: 0,
+            max_tenants: 0,
             retention_hours: 720,
             migration_lock_timeout_ms: 2_000,
             migration_statement_timeout_ms: 300_000,

@@ -32,8 +32,7 @@ pub(crate) fn open(config: &ControlPlaneConfig) -> Result<Pool, String> {
         config.statement_timeout_ms
     ));
     pg.connect_timeout(std::time::Duration::from_secs(10));
-    let manager =
-        Manager::from_config(pg, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Verified });
+    let manager = Manager::from_config(pg, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
     Pool::builder(manager).max_size(config.pool_size).build().map_err(|e| e.to_string())
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath};
+use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use palisade_catalog::audit::Decision;
@@ -119,21 +119,30 @@ pub(crate) async fn follow_keys(shared: Arc<Shared>) {
 impl FromRequestParts<Arc<Shared>> for Caller {
     type Rejection = Problem;
 
-    /// Checks the token, and the endpoint's right.
-    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
-        let path = parts.extensions.get::<MatchedPath>().map(|p| p.as_str().to_owned()).unwrap_or_default();
-        let route = path.strip_prefix("/api/v1").unwrap_or(&path);
-        let admitted = match shared.tokens.caller(&parts.headers).await {
-            Ok(caller) => caller.may(right(parts.method.as_str(), route)).map(|()| caller),
-            Err(refusal) => Err(refusal),
-        };
-        match admitted {
-            Ok(caller) => Ok(caller),
-            Err(refusal) => {
-                let from = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-                record(shared, &refusal, from, &format!("{} {route}", parts.method)).await?;
-                Err(*refusal.problem)
-            }
+    /// The caller whom the gate let through.
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Shared>) -> Result<Self, Problem> {
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or_else(|| Problem::internal("a handler was reached past the gate".into()))
+    }
+}
+
+/// The caller of a request that its token and its roles let in. A refusal is on record before it is answered.
+pub(crate) async fn admit(
+    shared: &Arc<Shared>,
+    request: &mut Request,
+    route: &str,
+) -> Result<Caller, Problem> {
+    let headers = request.headers().clone();
+    let admitted = match shared.tokens.caller(&headers).await {
+        Ok(caller) => caller.may(right(request.method().as_str(), route)).map(|()| caller),
+        Err(refusal) => Err(refusal),
+    };
+    match admitted {
+        Ok(caller) => Ok(caller),
+        Err(refusal) => {
+            let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+            record(shared, &refusal, from, &format!("{} {route}", request.method())).await?;
+            Err(*refusal.problem)
         }
     }
 }

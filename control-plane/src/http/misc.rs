@@ -1,38 +1,22 @@
-//! Operations, templates, explain, health.
+//! Explain, health, and what is small.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use palisade_policies::Namespace;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use crate::deep::deep;
 use crate::foundation::KINDS;
 use crate::http::Body;
 use crate::http::auth::Caller;
 use crate::http::problem::Problem;
-use crate::operations::Operation;
 use crate::warm::WarmPool;
-use crate::{Shared, operations, tenants, warm};
-
-/// Show an operation
-#[utoipa::path(get, path = "/operations/{id}", tag = "operations", params(("id" = String, Path, description = "The operation's id")),
-    responses((status = 200, body = Operation)))]
-pub(crate) async fn operation(
-    _: Caller,
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-) -> Result<Json<Operation>, Problem> {
-    let id: Uuid = id.parse().map_err(|_| Problem::invalid("an operation's id is a UUID"))?;
-    let client = shared.pool.get().await?;
-    let operation = operations::find(&client, Some(id), "").await?;
-    operation.map(Json).ok_or_else(|| Problem::not_found("there is no operation with this id"))
-}
+use crate::{Shared, tenants, warm};
 
 /// Who the token is for.
 #[derive(Serialize, ToSchema)]
@@ -119,8 +103,5 @@ pub(crate) async fn no_such_endpoint() -> Problem {
 }
 
 pub(crate) async fn no_such_method() -> Problem {
-    Problem {
-        status: StatusCode::METHOD_NOT_ALLOWED.as_u16(),
-        ..Problem::bad_request("the endpoint has no such method")
-    }
+    Problem::method_not_allowed("the endpoint has no such method")
 }

@@ -113,7 +113,7 @@ pub(crate) async fn status(
 ) -> Result<Json<TenantStatus>, Problem> {
     let client = shared.pool.get().await?;
     let tenant = found(&client, &id).await?;
-    let operation = operations::find(&client, None, &tenant.id).await?;
+    let operation = operations::newest(&client, &tenant.id).await?;
     Ok(Json(TenantStatus {
         tenant_id: tenant.id,
         slug: tenant.slug,
