@@ -10,6 +10,7 @@
 pub(crate) mod auth;
 pub(crate) mod problem;
 
+mod approvals;
 mod audit;
 mod confirm;
 mod docs;
@@ -21,13 +22,17 @@ mod gate;
 pub(crate) mod idempotency;
 mod migrations;
 mod misc;
+mod oidc;
 mod openapi;
 mod operations;
 mod plans;
+pub(crate) mod rates;
+pub(crate) mod session;
 mod shapes;
 mod slugs;
 mod templates;
 mod tenants;
+mod tokens;
 mod ui;
 
 use std::sync::Arc;
@@ -92,6 +97,12 @@ pub(crate) fn api() -> (Router<Arc<Shared>>, String) {
         .routes(routes!(plans::put))
         .routes(routes!(audit::list))
         .routes(routes!(misc::explain))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(approvals::list))
+        .routes(routes!(approvals::approve))
+        .routes(routes!(approvals::refuse))
+        .routes(routes!(session::show, session::open, session::close))
         .routes(routes!(misc::whoami));
     let (router, document) =
         OpenApiRouter::with_openapi(openapi::base()).nest("/api/v1", api).split_for_parts();
@@ -110,6 +121,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/docs", get(|| async { Html(page) }))
         .route("/api/{*rest}", any(misc::no_such_endpoint))
         .method_not_allowed_fallback(misc::no_such_method)
+        .route("/auth/login", get(oidc::login))
+        .route("/auth/callback", get(oidc::callback))
         .route("/problems/{name}", get(problem::explain))
         .route("/livez", get(misc::live))
         .route("/readyz", get(misc::ready))
@@ -164,6 +177,13 @@ impl<T: serde::de::DeserializeOwned> FromRequestParts<Arc<Shared>> for Asked<T> 
             Err(rejection) => Err(Problem::bad_request(rejection.body_text())),
         }
     }
+}
+
+/// Whether a text is method and path of an endpoint that changes something.
+pub(crate) fn known_endpoint(action: &str) -> bool {
+    action
+        .split_once(' ')
+        .is_some_and(|(method, path)| method != "GET" && endpoints::right(method, path).is_some())
 }
 
 /// A page's size: 1 to 200, 50 unless asked otherwise.

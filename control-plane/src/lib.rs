@@ -12,6 +12,7 @@
 //! - `settings`, `plans`, `limits`: what an operator sets on tenants.
 //! - `fleet`, `rollout`, `lint`: migrations of all tenants, wave by wave.
 //! - `events`, `drift`: what happens to operations, how tenants differ from their template.
+//! - `tokens`: API tokens for programs.
 //! - `tenants`, `operations`, `audit`: queries.
 //! - [`http`]: the API.
 //!
@@ -45,6 +46,7 @@ mod store;
 mod template;
 mod templates;
 mod tenants;
+mod tokens;
 mod verify;
 mod warm;
 
@@ -89,6 +91,7 @@ pub(crate) struct Shared {
     pub(crate) judge: Arc<Judge>,
     pub(crate) limits: Limits,
     pub(crate) tokens: http::auth::Verifier,
+    pub(crate) rates: http::rates::Rates,
     /// Counts what happened to operations: watchers wake on it.
     pub(crate) happened: watch::Sender<u64>,
     /// A warm tenant was taken: the pool wants another.
@@ -115,6 +118,7 @@ impl ControlPlane {
     /// See [`StartError`].
     pub async fn start(config: ControlPlaneConfig, master: MasterKey) -> Result<Self, StartError> {
         let tokens = http::auth::Verifier::new(&config.auth).map_err(StartError::Key)?;
+        let rates = http::rates::Rates::new(config.requests_per_second);
         let limits = Limits::default();
         let judge = Arc::new(Judge::embedded()?);
         let source = source(config.clone(), judge.clone(), limits).await.map_err(StartError::Template)?;
@@ -129,6 +133,7 @@ impl ControlPlane {
             judge,
             limits,
             tokens,
+            rates,
             happened: watch::Sender::new(0),
             taken: Notify::new(),
             stopping: watch::Sender::new(false),

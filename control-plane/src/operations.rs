@@ -230,6 +230,8 @@ pub(crate) async fn newest(client: &impl GenericClient, tenant: &str) -> Result<
 pub(crate) struct Filter<'f> {
     /// A tenant's id.
     pub(crate) tenants: Option<&'f [String]>,
+    /// The tenants that the reader may see, by slug or id.
+    pub(crate) own: Option<&'f [String]>,
     pub(crate) state: Option<&'f str>,
     pub(crate) kind: Option<&'f str>,
     /// Behind this one.
@@ -246,10 +248,12 @@ pub(crate) async fn page(
         "{ROW} WHERE ($1::text[] IS NULL OR o.tenant_id = ANY ($1)) AND ($2::text IS NULL OR o.state = $2)
            AND ($3::text IS NULL OR o.kind = $3)
            AND ($4::uuid IS NULL OR (o.created_at, o.id) < (SELECT b.created_at, b.id FROM palisade_control.operations b WHERE b.id = $4))
+           AND ($6::text[] IS NULL OR o.tenant_id = ANY ($6) OR o.tenant_id IN
+             (SELECT t.id FROM palisade_control.tenants t WHERE t.slug = ANY ($6)))
          ORDER BY o.created_at DESC, o.id DESC LIMIT $5"
     );
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
-        [&filter.tenants, &filter.state, &filter.kind, &filter.before, &(limit + 1)];
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
+        [&filter.tenants, &filter.state, &filter.kind, &filter.before, &(limit + 1), &filter.own];
     let rows = client.query(&sql, &params).await?;
     let keep = usize::try_from(limit).unwrap_or(usize::MAX);
     Ok((rows.iter().take(keep).map(from_row).collect(), rows.len() > keep))

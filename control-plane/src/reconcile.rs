@@ -10,8 +10,8 @@ use std::time::Duration;
 use palisade_catalog::ids::TenantId;
 use tokio::sync::watch;
 
-use crate::http::idempotency;
 use crate::http::problem::Problem;
+use crate::http::{idempotency, session};
 use crate::{Shared, events, operations, purge, removal};
 
 /// How often unfinished operations are looked for.
@@ -33,6 +33,7 @@ pub(crate) async fn forever(shared: Arc<Shared>, mut shutdown: watch::Receiver<b
             purge::once(&shared).await,
             events::clean(&shared).await,
             idempotency::clean(&shared).await,
+            session::clean(&shared).await,
         ] {
             if let Err(problem) = result {
                 tracing::warn!(detail = %problem.detail, "reconciliation failed; it will be tried again");

@@ -13,7 +13,8 @@ use utoipa::ToSchema;
 use crate::deep::deep;
 use crate::foundation::KINDS;
 use crate::http::Body;
-use crate::http::auth::Caller;
+use crate::http::auth::{self, Caller};
+use crate::http::endpoints::Scope;
 use crate::http::problem::Problem;
 use crate::warm::WarmPool;
 use crate::{Shared, tenants, warm};
@@ -56,13 +57,14 @@ pub(crate) struct ExplainQuestion {
 /// Show how a statement is read, judged and rewritten
 #[utoipa::path(post, path = "/explain", tag = "policy", request_body = ExplainQuestion, responses((status = 200, body = crate::http::shapes::Explanation)))]
 pub(crate) async fn explain(
-    _: Caller,
+    caller: Caller,
     State(shared): State<Arc<Shared>>,
     Body(question): Body<ExplainQuestion>,
 ) -> Result<Json<Value>, Problem> {
     if !KINDS.contains(&question.kind.as_str()) {
         return Err(Problem::invalid(format!("\"as\" must be one of {}", KINDS.join(", "))));
     }
+    auth::within(&shared, &caller, Scope::Tenant, &question.tenant).await?;
     let client = shared.pool.get().await?;
     let tenant = tenants::find(&client, &question.tenant).await?;
     drop(client);

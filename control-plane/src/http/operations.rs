@@ -64,7 +64,7 @@ pub(crate) struct WaitQuery {
 /// List operations, the newest first
 #[utoipa::path(get, path = "/operations", tag = "operations", params(OperationQuery), responses((status = 200, body = OperationPage)))]
 pub(crate) async fn list(
-    _: Caller,
+    caller: Caller,
     State(shared): State<Arc<Shared>>,
     Asked(asked): Asked<OperationQuery>,
 ) -> Result<Json<OperationPage>, Problem> {
@@ -81,6 +81,7 @@ pub(crate) async fn list(
     let tenant = tenant.as_ref().map(std::slice::from_ref);
     let filter = Filter {
         tenants: tenant,
+        own: caller.tenants.as_deref(),
         state: asked.state.as_deref(),
         kind: asked.kind.as_deref(),
         before: before.transpose()?,

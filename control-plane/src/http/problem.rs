@@ -17,6 +17,9 @@ pub(crate) struct Problem {
     /// What is wrong with which field of the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) errors: Vec<FieldError>,
+    /// The approval that the request waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) approval: Option<uuid::Uuid>,
 }
 
 /// One field of a request that is not valid.
@@ -51,7 +54,7 @@ macro_rules! problems {
                 #[doc = $meaning]
                 pub(crate) fn $name(detail: impl Into<String>) -> Self {
                     let (status, detail) = (StatusCode::$status.as_u16(), detail.into());
-                    Self { kind: $kind, title: $title, status, detail, errors: Vec::new() }
+                    Self { kind: $kind, title: $title, status, detail, errors: Vec::new(), approval: None }
                 }
             )*
         }
@@ -65,6 +68,10 @@ problems! {
         "There is no token or session, or it is not valid. The detail says why; nothing of the token is repeated.";
     forbidden, FORBIDDEN, "/problems/forbidden", "The token does not allow this",
         "The caller's roles have no right to this endpoint, or its tenants are others.";
+    csrf, FORBIDDEN, "/problems/csrf", "The request does not prove that it is the UI's",
+        "A request with a session cookie that changes something must bring the session's X-CSRF-Token, and come from the control plane's own pages.";
+    second_person, FORBIDDEN, "/problems/second-person", "A second person must approve this",
+        "The action is set to need two people. The detail names the approval; when somebody else has approved it, send the request again with X-Approval.";
     not_found, NOT_FOUND, "/problems/not-found", "There is no such thing",
         "No tenant, operation, migration or endpoint has this name, or the caller's tenants are others.";
     method_not_allowed, METHOD_NOT_ALLOWED, "/problems/method-not-allowed", "The endpoint has no such method",
@@ -95,6 +102,8 @@ problems! {
         "GET /api/v1/plans lists the plans.";
     idempotency_reused, UNPROCESSABLE_ENTITY, "/problems/idempotency-reused", "The Idempotency-Key was used for another request",
         "A key stands for one method, path and body. Use a new key for a new request.";
+    rate_limited, TOO_MANY_REQUESTS, "/problems/rate-limited", "Too many requests",
+        "The caller or its address asks faster than it may. Retry-After says how long to wait.";
     internal_error, INTERNAL_SERVER_ERROR, "/problems/internal", "It failed",
         "A failure of the control plane or of PostgreSQL. What was begun is undone; the operation says what happened.";
     cluster_down, SERVICE_UNAVAILABLE, "/problems/cluster-down", "The cluster does not answer",
