@@ -211,9 +211,14 @@ async fn provision(shared: &Shared, t: &NewTenant, credentials: &[Credential]) -
     Ok(())
 }
 
-/// The secrets' verifiers. Each costs thousands of hashes, so they are made before a transaction holds anything.
+/// The secrets' verifiers. Each costs thousands of hashes, so they are made side by side, before a transaction holds
+/// anything.
 fn verifiers(credentials: &[Credential]) -> Vec<String> {
-    credentials.iter().map(|credential| verifier(&credential.secret)).collect()
+    std::thread::scope(|scope| {
+        let made: Vec<_> = credentials.iter().map(|c| scope.spawn(|| verifier(&c.secret))).collect();
+        // A thread that fails leaves no verifier: nothing fits an empty one.
+        made.into_iter().map(|thread| thread.join().unwrap_or_default()).collect()
+    })
 }
 
 async fn insert_logins(
