@@ -24,6 +24,8 @@ pub struct ControlPlaneConfig {
     pub verify_timeout_ms: u32,
     /// Folder with the tenants' template (`V1__init.sql` …). Default: the example template of this binary.
     pub template_dir: Option<PathBuf>,
+    /// Folder with `pg_dump` and `psql`, for exports and clones. Default: none, they are looked for in PATH.
+    pub tools_dir: Option<PathBuf>,
     /// Name of the template. Default `default`.
     pub template_name: String,
     /// Most connections to the database. Default 8.
@@ -125,6 +127,7 @@ impl Default for ControlPlaneConfig {
             verify_through: None,
             verify_timeout_ms: 5_000,
             template_dir: None,
+            tools_dir: None,
             template_name: "default".into(),
             pool_size: 8,
             statement_timeout_ms: 30_000,

@@ -74,6 +74,8 @@ pub(crate) fn api() -> (Router<Arc<Shared>>, String) {
         .routes(routes!(tenants::switch::suspend))
         .routes(routes!(tenants::switch::resume))
         .routes(routes!(tenants::switch::rotate))
+        .routes(routes!(tenants::copy::export))
+        .routes(routes!(tenants::copy::clone))
         .routes(routes!(operations::list))
         .routes(routes!(operations::operation))
         .routes(routes!(operations::wait))
@@ -162,6 +164,24 @@ impl<T: serde::de::DeserializeOwned> FromRequest<Arc<Shared>> for Body<T> {
             Ok(axum::Json(value)) => Ok(Self(value)),
             Err(rejection) => Err(Problem::bad_request(rejection.body_text())),
         }
+    }
+}
+
+/// A JSON body that may be left out.
+pub(crate) struct MaybeBody<T>(pub(crate) T);
+
+impl<T: serde::de::DeserializeOwned + Default> FromRequest<Arc<Shared>> for MaybeBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        let bytes = axum::body::Bytes::from_request(request, shared).await;
+        let bytes = bytes.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        let read = serde_json::from_slice(&bytes);
+        read.map(Self)
+            .map_err(|error| Problem::bad_request(format!("the body is not as documented: {error}")))
     }
 }
 

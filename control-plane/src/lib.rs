@@ -12,6 +12,7 @@
 //! - `settings`, `plans`, `limits`: what an operator sets on tenants.
 //! - `fleet`, `rollout`, `lint`: migrations of all tenants, wave by wave.
 //! - `events`, `drift`: what happens to operations, how tenants differ from their template.
+//! - `copies`, `clone`: dumps and restores through the proxy, a tenant made from another.
 //! - `tokens`: API tokens for programs.
 //! - `tenants`, `operations`, `audit`: queries.
 //! - [`http`]: the API.
@@ -23,6 +24,8 @@ pub mod config;
 pub mod http;
 
 mod audit;
+mod clone;
+mod copies;
 mod deep;
 mod deletion;
 mod drift;
@@ -100,10 +103,14 @@ pub(crate) struct Shared {
     pub(crate) stopping: watch::Sender<bool>,
     /// Places for watchers.
     pub(crate) watchers: Arc<Semaphore>,
+    /// Places for exports and clones.
+    pub(crate) copies: Arc<Semaphore>,
 }
 
 /// Most streams of events at once.
 const WATCHERS: usize = 200;
+/// Most exports and clones at once.
+const COPIES: usize = 4;
 
 /// A control plane that is ready to serve.
 pub struct ControlPlane {
@@ -138,6 +145,7 @@ impl ControlPlane {
             taken: Notify::new(),
             stopping: watch::Sender::new(false),
             watchers: Arc::new(Semaphore::new(WATCHERS)),
+            copies: Arc::new(Semaphore::new(COPIES)),
         });
         register::register(&shared, &source, "system", false).await.map_err(|error| match error {
             RegisterError::Refused(refusal) => StartError::Template(refusal.to_string()),

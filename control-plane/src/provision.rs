@@ -23,6 +23,8 @@ pub(crate) struct NewTenant {
     pub(crate) plan: String,
     pub(crate) template: Compiled,
     pub(crate) operation: Uuid,
+    /// The operation's kind: `create` or `clone`.
+    pub(crate) kind: &'static str,
     pub(crate) actor: String,
 }
 
@@ -47,7 +49,7 @@ pub(crate) struct Begun {
 /// Reserves the slug, or takes a tenant of the warm pool where there is one. Behind this only a failure removes it.
 pub(crate) async fn begin(shared: &Shared, mut tenant: NewTenant) -> Result<Begun, Problem> {
     let credentials = credentials(shared, &tenant);
-    let warm = claim(shared, &mut tenant, &credentials).await?;
+    let warm = tenant.kind == "create" && claim(shared, &mut tenant, &credentials).await?;
     if !warm {
         reserve(shared, &tenant).await?;
     }
@@ -66,6 +68,25 @@ pub(crate) async fn complete(shared: &Shared, begun: &Begun) -> Result<(), Probl
     }
 }
 
+/// Roles, schema and grants of a reserved tenant, without its template.
+pub(crate) async fn lay_foundation(shared: &Shared, begun: &Begun) -> Result<(), Problem> {
+    provision(shared, &begun.tenant, &begun.credentials, "").await
+}
+
+/// Verifies both walls of a tenant that was filled otherwise, and opens it.
+pub(crate) async fn open_verified(shared: &Shared, begun: &Begun) -> Result<(), Problem> {
+    let tenant = &begun.tenant;
+    let failed = |reason: String| Problem::internal(format!("verification failed: {reason}"));
+    let since = OffsetDateTime::now_utc();
+    let inside = async {
+        verify::second_wall(shared, &tenant.id).await?;
+        Ok(OffsetDateTime::now_utc())
+    };
+    let through = verify::first_wall(shared, &tenant.id, &tenant.slug, &begun.credentials);
+    let (verified, skipped) = tokio::try_join!(inside, through).map_err(failed)?;
+    activate(shared, tenant, (since, verified), skipped).await
+}
+
 /// Provisions, verifies and opens a reserved tenant. One of the warm pool was made and verified before.
 async fn build(
     shared: &Shared,
@@ -75,7 +96,7 @@ async fn build(
 ) -> Result<(), Problem> {
     let failed = |reason: String| Problem::internal(format!("verification failed: {reason}"));
     if !warm {
-        provision(shared, tenant, credentials).await?;
+        provision(shared, tenant, credentials, &tenant.template.script).await?;
     }
     let since = OffsetDateTime::now_utc();
     let inside = async {
@@ -146,7 +167,7 @@ async fn insert_tenant(
         let said = format!("the slug \"{}\" is taken; choose another", t.slug);
         return Err(Problem::slug_taken(said).about("slug"));
     }
-    operations::begin(tx, t.operation, t.id.as_str(), "create", &t.actor).await?;
+    operations::begin(tx, t.operation, t.id.as_str(), t.kind, &t.actor).await?;
     operations::step(tx, t.operation, 1, "reserve", "done", "the slug is reserved").await?;
     Ok(())
 }
@@ -185,13 +206,18 @@ pub(crate) fn url(shared: &Shared, login: &str, secret: &str, slug: &str) -> Str
 }
 
 /// Roles, schema, template, grants, logins and the operation's step in one transaction.
-async fn provision(shared: &Shared, t: &NewTenant, credentials: &[Credential]) -> Result<(), Problem> {
+async fn provision(
+    shared: &Shared,
+    t: &NewTenant,
+    credentials: &[Credential],
+    script: &str,
+) -> Result<(), Problem> {
     let verifiers = verifiers(credentials);
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;
     let since = OffsetDateTime::now_utc();
     ended(&tx, t.operation).await?;
-    tx.batch_execute(&foundation::whole(shared, &t.id, &t.template.script))
+    tx.batch_execute(&foundation::whole(shared, &t.id, script))
         .await
         .map_err(|e| Problem::internal(describe(&e)))?;
     insert_logins(&tx, t, credentials, &verifiers).await?;
@@ -261,9 +287,14 @@ async fn activate(
     let tx = client.transaction().await?;
     ended(&tx, t.operation).await?;
     let made = "the schema is what the template makes, and PostgreSQL refuses what it must";
-    operations::timed(&tx, t.operation, 3, ("verify", "done", made), (since, verified)).await?;
+    let mut place = 3;
+    if t.kind == "clone" {
+        operations::step(&tx, t.operation, place, "copy", "done", "through the proxy").await?;
+        place += 1;
+    }
+    operations::timed(&tx, t.operation, place, ("verify", "done", made), (since, verified)).await?;
     let (state, said) = skipped.map_or(("done", "the proxy refuses what it must"), |why| ("skipped", why));
-    operations::timed(&tx, t.operation, 4, ("probe", state, said), (since, probed)).await?;
+    operations::timed(&tx, t.operation, place + 1, ("probe", state, said), (since, probed)).await?;
     let moved = tx
         .query_opt(
             "UPDATE palisade_control.tenants SET observed_state = 'active'
@@ -274,10 +305,16 @@ async fn activate(
     let Some(row) = moved else {
         return Err(Problem::internal("another control plane took this operation over".into()));
     };
-    operations::step_since(&tx, t.operation, 5, ("activate", "done", "the tenant is open"), Some(probed))
-        .await?;
+    operations::step_since(
+        &tx,
+        t.operation,
+        place + 2,
+        ("activate", "done", "the tenant is open"),
+        Some(probed),
+    )
+    .await?;
     operations::finish(&tx, t.operation, None).await?;
-    let mut event = event("tenant.create", &t.actor, &t.id, t.operation);
+    let mut event = event(&format!("tenant.{}", t.kind), &t.actor, &t.id, t.operation);
     event.tenant = Some(row.get(0));
     audit::insert(&tx, &event).await?;
     tx.commit().await?;

@@ -12,10 +12,10 @@ use tokio::sync::watch;
 
 use crate::http::problem::Problem;
 use crate::http::{idempotency, session};
-use crate::{Shared, events, operations, purge, removal};
+use crate::{Shared, copies, events, lifecycle, operations, purge, removal};
 
 /// How often unfinished operations are looked for.
-const INTERVAL: Duration = Duration::from_secs(5);
+const INTERVAL: Duration = Duration::from_secs(2);
 
 /// How long an operation that is taken over is held, in seconds.
 const LEASE_SECONDS: i32 = 15;
@@ -34,6 +34,8 @@ pub(crate) async fn forever(shared: Arc<Shared>, mut shutdown: watch::Receiver<b
             events::clean(&shared).await,
             idempotency::clean(&shared).await,
             session::clean(&shared).await,
+            lifecycle::end_graces(&shared).await,
+            copies::clean(&shared).await,
         ] {
             if let Err(problem) = result {
                 tracing::warn!(detail = %problem.detail, "reconciliation failed; it will be tried again");
@@ -44,7 +46,8 @@ pub(crate) async fn forever(shared: Arc<Shared>, mut shutdown: watch::Receiver<b
 
 /// Takes over and ends every creation without a worker.
 pub(crate) async fn once(shared: &Arc<Shared>) -> Result<(), Problem> {
-    let left = operations::take_over(&**shared.pool.get().await?, &["create"], LEASE_SECONDS).await?;
+    let left =
+        operations::take_over(&**shared.pool.get().await?, &["create", "clone"], LEASE_SECONDS).await?;
     for (operation, tenant) in left {
         let id = TenantId::parse(&tenant)?;
         removal::remove(shared, &id, operation, "system", "the control plane stopped before it was finished")

@@ -59,7 +59,7 @@ pub(crate) struct Tenant {
 const COLUMNS: &str = "t.id, t.slug, t.display_name, t.cluster, t.template, t.template_version, t.plan,
     t.desired_state, t.observed_state, t.pool_mode, t.created_at, t.updated_at, t.schema_name,
     (SELECT coalesce(jsonb_agg(jsonb_build_object('name', l.name, 'kind', l.kind, 'enabled', l.enabled)
-       ORDER BY l.name), '[]') FROM palisade_control.logins l WHERE l.tenant_id = t.id),
+       ORDER BY l.name), '[]') FROM palisade_control.logins l WHERE l.tenant_id = t.id AND l.expires_at IS NULL),
     t.limits, (SELECT p.limits FROM palisade_control.plans p WHERE p.name = t.plan) || t.limits, t.generation, t.purge_after";
 
 impl Tenant {

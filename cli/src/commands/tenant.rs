@@ -1,6 +1,6 @@
 //! `palisade tenant …`
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -123,12 +123,37 @@ pub(crate) enum Command {
         #[command(flatten)]
         api: ApiArgs,
     },
+    /// Write a dump of a tenant to the standard output, as of a database of its own
+    Export {
+        /// Slug or id
+        tenant: String,
+        /// Leave the data out
+        #[arg(long)]
+        structure_only: bool,
+        #[command(flatten)]
+        api: ApiArgs,
+    },
+    /// Make a tenant from another; prints its connection strings once
+    Clone {
+        /// Slug or id of the tenant that is cloned
+        tenant: String,
+        /// The new tenant's name in connection strings
+        slug: String,
+        /// Leave the data out
+        #[arg(long)]
+        structure_only: bool,
+        #[command(flatten)]
+        api: ApiArgs,
+    },
     /// Give a login a new secret; prints it once
     Rotate {
         /// Slug or id
         tenant: String,
         /// The login: owner, app, readonly …
         login: String,
+        /// How long the old secret stays good beside the new one
+        #[arg(long, default_value_t = 0)]
+        grace_seconds: u32,
         #[command(flatten)]
         api: ApiArgs,
     },
@@ -150,7 +175,9 @@ pub(crate) fn run(command: Command) -> Result<()> {
             delete(&tenant, confirm.as_deref(), &reason, &api)
         }
         Command::Undelete { tenant, slug, api } => undelete(&tenant, slug, &api),
-        Command::Rotate { tenant, login, api } => rotate(&tenant, &login, &api),
+        Command::Export { tenant, structure_only, api } => export(&tenant, structure_only, &api),
+        Command::Clone { tenant, slug, structure_only, api } => clone(&tenant, &slug, structure_only, &api),
+        Command::Rotate { tenant, login, grace_seconds, api } => rotate(&tenant, &login, grace_seconds, &api),
     }
 }
 
@@ -332,12 +359,49 @@ fn undelete(tenant: &str, slug: Option<String>, args: &ApiArgs) -> Result<()> {
     Ok(())
 }
 
-fn rotate(tenant: &str, login: &str, args: &ApiArgs) -> Result<()> {
+fn rotate(tenant: &str, login: &str, grace_seconds: u32, args: &ApiArgs) -> Result<()> {
     let path = format!("/tenants/{}/logins/{}/rotate", encode(tenant), encode(login));
-    let answer = Api::new(args)?.post(&path, &json!({}), None)?;
+    let answer = Api::new(args)?.post(&path, &json!({ "grace_seconds": grace_seconds }), None)?;
     if args.json {
         return print_json(&answer);
     }
     println!("{}", text(&answer["url"]));
+    Ok(())
+}
+
+fn export(tenant: &str, structure_only: bool, args: &ApiArgs) -> Result<()> {
+    let path = format!("/tenants/{}/export", encode(tenant));
+    let mut dump = Api::new(args)?.download(&path, &json!({ "structure_only": structure_only }))?;
+    // A dump that breaks off ends with an error, not with half a file that looks whole.
+    std::io::copy(&mut dump, &mut std::io::stdout().lock()).context("the dump broke off; it is not whole")?;
+    Ok(())
+}
+
+fn clone(tenant: &str, slug: &str, structure_only: bool, args: &ApiArgs) -> Result<()> {
+    let path = format!("/tenants/{}/clone", encode(tenant));
+    let body = json!({ "slug": slug, "structure_only": structure_only });
+    let key = uuid::Uuid::new_v4().to_string();
+    let api = Api::new(args)?;
+    let answer = api.post(&path, &body, Some(&key))?;
+    let id = text(&answer["operation"]["id"]);
+    let ended = loop {
+        let ended = api.get(&format!("/operations/{}/wait?seconds=30", encode(&id)))?;
+        if ended["state"] != "running" {
+            break ended;
+        }
+    };
+    if args.json {
+        print_json(
+            &json!({ "operation": ended, "tenant": answer["tenant"], "credentials": answer["credentials"] }),
+        )?;
+    }
+    if ended["state"] != "succeeded" {
+        anyhow::bail!("the clone is {}: {}", text(&ended["state"]), text(&ended["error"]["message"]));
+    }
+    if !args.json {
+        for credential in items(&answer, "credentials") {
+            println!("{:<9} {}", text(&credential["login"]), text(&credential["url"]));
+        }
+    }
     Ok(())
 }

@@ -84,6 +84,8 @@ pub(crate) const ENDPOINTS: &[(&str, &str, Right, Scope)] = &[
     ("POST", "/tenants/{id}/suspend", Right::Operate, Scope::Tenant),
     ("POST", "/tenants/{id}/resume", Right::Operate, Scope::Tenant),
     ("POST", "/tenants/{id}/logins/{login}/rotate", Right::Operate, Scope::Tenant),
+    ("POST", "/tenants/{id}/export", Right::Admin, Scope::Tenant),
+    ("POST", "/tenants/{id}/clone", Right::Admin, Scope::Tenant),
     ("GET", "/slugs/{slug}", Right::View, Scope::Common),
     ("GET", "/operations", Right::View, Scope::Listed),
     ("GET", "/operations/{id}", Right::View, Scope::Operation),

@@ -22,6 +22,7 @@ use crate::tenants::Tenant;
 use crate::{Shared, operations, tenants};
 
 pub(crate) mod change;
+pub(crate) mod copy;
 pub(crate) mod create;
 pub(crate) mod rollback;
 pub(crate) mod switch;

@@ -37,10 +37,10 @@ pub(crate) struct CreateTenant {
 /// A new tenant, with its secrets: they are shown once.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CreatedTenant {
-    tenant: Option<Tenant>,
-    operation: Option<Operation>,
+    pub(super) tenant: Option<Tenant>,
+    pub(super) operation: Option<Operation>,
     /// Empty where the first answer was lost: rotate for new ones.
-    credentials: Vec<Credential>,
+    pub(super) credentials: Vec<Credential>,
 }
 
 /// Make a tenant
@@ -109,7 +109,7 @@ async fn wished(
         Problem::unknown_template(said).about("template")
     })?;
     let (id, actor) = (TenantId::random(), actor.to_owned());
-    Ok(NewTenant { id, slug, display_name, plan, template, operation, actor })
+    Ok(NewTenant { id, slug, display_name, plan, template, operation, kind: "create", actor })
 }
 
 /// The answer to a request whose first try was done and not answered. Secrets are shown once; rotate for new ones.
