@@ -1,7 +1,7 @@
 //! `palisade tenant …`
 
 use anyhow::{Context, Result};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::api::{Api, ApiArgs, encode};
@@ -40,45 +40,13 @@ pub(crate) enum Command {
         api: ApiArgs,
     },
     /// Show a tenant's state and its last operation
-    Status {
-        /// Slug or id
-        tenant: String,
-        #[command(flatten)]
-        api: ApiArgs,
-    },
+    Status(Named),
     /// Refuse and end the tenant's connections
-    Suspend {
-        /// Slug or id
-        tenant: String,
-        /// Why; stands in the audit trail
-        #[arg(long, default_value = "")]
-        reason: String,
-        #[command(flatten)]
-        api: ApiArgs,
-    },
+    Suspend(Reasoned),
     /// Let the tenant's connections in again
-    Resume {
-        /// Slug or id
-        tenant: String,
-        /// Why; stands in the audit trail
-        #[arg(long, default_value = "")]
-        reason: String,
-        #[command(flatten)]
-        api: ApiArgs,
-    },
+    Resume(Reasoned),
     /// Roll a tenant back; without --confirm it only says what would happen
-    Rollback {
-        /// Slug or id
-        tenant: String,
-        /// The token that the call without --confirm printed
-        #[arg(long)]
-        confirm: Option<String>,
-        /// Why; stands in the audit trail
-        #[arg(long, default_value = "")]
-        reason: String,
-        #[command(flatten)]
-        api: ApiArgs,
-    },
+    Rollback(Confirmed),
     /// Change a tenant's slug, name, plan, pool mode or limits
     Set {
         /// Slug or id
@@ -101,18 +69,7 @@ pub(crate) enum Command {
         api: ApiArgs,
     },
     /// Delete a tenant; without --confirm it only says what would happen. Its data stays for the retention
-    Delete {
-        /// Slug or id; a deleted tenant's id ends its retention
-        tenant: String,
-        /// The token that the call without --confirm printed
-        #[arg(long)]
-        confirm: Option<String>,
-        /// Why; stands in the audit trail
-        #[arg(long, default_value = "")]
-        reason: String,
-        #[command(flatten)]
-        api: ApiArgs,
-    },
+    Delete(Confirmed),
     /// Give a deleted tenant back
     Undelete {
         /// The tenant's id
@@ -159,21 +116,48 @@ pub(crate) enum Command {
     },
 }
 
+/// Which tenant
+#[derive(Args)]
+pub(crate) struct Named {
+    /// Slug or id; of a deleted tenant the id
+    tenant: String,
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+/// Which tenant, and why
+#[derive(Args)]
+pub(crate) struct Reasoned {
+    #[command(flatten)]
+    named: Named,
+    /// Why; stands in the audit trail
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+/// Which tenant, why, and the confirmation of a deed that takes away
+#[derive(Args)]
+pub(crate) struct Confirmed {
+    #[command(flatten)]
+    reasoned: Reasoned,
+    /// The token that the call without --confirm printed
+    #[arg(long)]
+    confirm: Option<String>,
+}
+
 pub(crate) fn run(command: Command) -> Result<()> {
     match command {
         Command::Create { slug, name, template, plan, api } => create(&slug, name, template, plan, &api),
         Command::List { state, search, api } => list(state, search, &api),
-        Command::Status { tenant, api } => status(&tenant, &api),
-        Command::Suspend { tenant, reason, api } => switch("suspend", &tenant, &reason, &api),
-        Command::Resume { tenant, reason, api } => switch("resume", &tenant, &reason, &api),
-        Command::Rollback { tenant, confirm, reason, api } => rollback(&tenant, confirm, &reason, &api),
+        Command::Status(named) => status(&named),
+        Command::Suspend(reasoned) => switch("suspend", &reasoned),
+        Command::Resume(reasoned) => switch("resume", &reasoned),
+        Command::Rollback(confirmed) => rollback(&confirmed),
         Command::Set { tenant, slug, name, plan, pool_mode, limits, api } => {
             let fields = [("slug", slug), ("display_name", name), ("plan", plan), ("pool_mode", pool_mode)];
             set(&tenant, fields, &limits, &api)
         }
-        Command::Delete { tenant, confirm, reason, api } => {
-            delete(&tenant, confirm.as_deref(), &reason, &api)
-        }
+        Command::Delete(confirmed) => delete(&confirmed),
         Command::Undelete { tenant, slug, api } => undelete(&tenant, slug, &api),
         Command::Export { tenant, structure_only, api } => export(&tenant, structure_only, &api),
         Command::Clone { tenant, slug, structure_only, api } => clone(&tenant, &slug, structure_only, &api),
@@ -250,7 +234,7 @@ fn list(state: Option<String>, search: Option<String>, args: &ApiArgs) -> Result
     Ok(())
 }
 
-fn status(tenant: &str, args: &ApiArgs) -> Result<()> {
+fn status(Named { tenant, api: args }: &Named) -> Result<()> {
     let answer = Api::new(args)?.get(&format!("/tenants/{}/status", encode(tenant)))?;
     if args.json {
         return print_json(&answer);
@@ -264,7 +248,7 @@ fn status(tenant: &str, args: &ApiArgs) -> Result<()> {
     Ok(())
 }
 
-fn switch(verb: &str, tenant: &str, reason: &str, args: &ApiArgs) -> Result<()> {
+fn switch(verb: &str, Reasoned { named: Named { tenant, api: args }, reason }: &Reasoned) -> Result<()> {
     let answer = Api::new(args)?.post(
         &format!("/tenants/{}/{verb}", encode(tenant)),
         &json!({ "reason": reason }),
@@ -277,7 +261,8 @@ fn switch(verb: &str, tenant: &str, reason: &str, args: &ApiArgs) -> Result<()> 
     Ok(())
 }
 
-fn rollback(tenant: &str, confirm: Option<String>, reason: &str, args: &ApiArgs) -> Result<()> {
+fn rollback(Confirmed { reasoned, confirm }: &Confirmed) -> Result<()> {
+    let Reasoned { named: Named { tenant, api: args }, reason } = reasoned;
     let path = format!("/tenants/{}/rollback", encode(tenant));
     let api = Api::new(args)?;
     let Some(confirm) = confirm else {
@@ -329,7 +314,8 @@ fn set(tenant: &str, fields: [(&str, Option<String>); 4], limits: &Limits, args:
     Ok(())
 }
 
-fn delete(tenant: &str, confirm: Option<&str>, reason: &str, args: &ApiArgs) -> Result<()> {
+fn delete(Confirmed { reasoned, confirm }: &Confirmed) -> Result<()> {
+    let Reasoned { named: Named { tenant, api: args }, reason } = reasoned;
     let path = format!("/tenants/{}", encode(tenant));
     let api = Api::new(args)?;
     let Some(confirm) = confirm else {
@@ -383,13 +369,7 @@ fn clone(tenant: &str, slug: &str, structure_only: bool, args: &ApiArgs) -> Resu
     let key = uuid::Uuid::new_v4().to_string();
     let api = Api::new(args)?;
     let answer = api.post(&path, &body, Some(&key))?;
-    let id = text(&answer["operation"]["id"]);
-    let ended = loop {
-        let ended = api.get(&format!("/operations/{}/wait?seconds=30", encode(&id)))?;
-        if ended["state"] != "running" {
-            break ended;
-        }
-    };
+    let ended = operation::wait_for(&api, &text(&answer["operation"]["id"]), args.json)?;
     if args.json {
         print_json(
             &json!({ "operation": ended, "tenant": answer["tenant"], "credentials": answer["credentials"] }),
