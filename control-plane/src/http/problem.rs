@@ -193,6 +193,8 @@ impl From<tokio_postgres::Error> for Problem {
             None if error.is_closed() || error.to_string().contains("communicating") => {
                 Self::cluster_down("the connection to the database was lost; try again")
             }
+            // A NUL and its like: PostgreSQL keeps no such text, so nothing has such a name either.
+            Some("22021" | "22P05") => Self::bad_request("a text holds a character that cannot be kept"),
             Some("57P01" | "57P02" | "57P03") => Self::cluster_down(detail),
             Some("53100" | "53200" | "53300") => Self::cluster_full(detail),
             _ => Self::internal(detail),

@@ -86,7 +86,9 @@ pub(crate) struct RollbackPlan {
 /// What has happened.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RolledBack {
+    #[schema(required = true)]
     tenant: Option<Tenant>,
+    #[schema(required = true)]
     operation: Option<Operation>,
 }
 
