@@ -70,7 +70,7 @@ enum Command {
     /// Make keys
     #[command(subcommand)]
     Keys(commands::keys::Command),
-    /// Make an API token from a private key
+    /// Make, list and revoke API tokens, or sign one with a private key
     Token(commands::token::Args),
     /// Check a configuration file and print every error in it
     Config(commands::config::Args),

@@ -27,6 +27,9 @@ fn the_command_line_does_what_the_api_does() {
     let operation = status["operation"]["id"].as_str().unwrap();
     assert!(ok(&["operation", "show", operation]).contains("succeeded"));
     assert!(ok(&["operation", "watch", operation]).contains("activate"));
+    assert!(ok(&["operation", "list", "--kind", "create", "--tenant", "acme"]).contains(operation));
+    assert!(ok(&["operation", "wait", operation]).contains("succeeded"));
+    assert_eq!(palisade.cli(&["operation", "cancel", operation]).0, 4);
     removal(&palisade, &json);
     assert!(ok(&["completions", "bash"]).contains("palisade"));
     for (args, code) in [

@@ -24,6 +24,8 @@ pub struct ControlPlaneConfig {
     pub verify_timeout_ms: u32,
     /// Folder with the tenants' template (`V1__init.sql` …). Default: the example template of this binary.
     pub template_dir: Option<PathBuf>,
+    /// Folder with `pg_dump` and `psql`, for exports and clones. Default: none, they are looked for in PATH.
+    pub tools_dir: Option<PathBuf>,
     /// Name of the template. Default `default`.
     pub template_name: String,
     /// Whether the raw catalogs of the database are taken from PUBLIC, so that code that no reader sees into meets the
@@ -37,12 +39,22 @@ pub struct ControlPlaneConfig {
     pub role_connection_limit: u32,
     /// How many tenants of the configured template are kept built and verified, to be taken at once. Default 0.
     pub warm_pool_size: u32,
+    /// Most tenants of this cluster, deleted ones that wait for their purge included; 0 is without end. Default 0.
+    pub max_tenants: u32,
     /// How long a deleted tenant's data stays, in hours. Default 720 (30 days).
     pub retention_hours: u32,
     /// Longest wait of a template step for the tenant's locks, in milliseconds. Default 2000.
     pub migration_lock_timeout_ms: u32,
     /// Longest statement of a template step, in milliseconds. Default 300000.
     pub migration_statement_timeout_ms: u32,
+    /// Most requests of one caller a second; five seconds' worth may come at once. Default 200.
+    pub requests_per_second: u32,
+    /// Longest life of the admin UI's session, in hours; it never outlives its token. Default 12.
+    pub session_hours: u32,
+    /// Actions that a second person must approve, as method and endpoint: `DELETE /tenants/{id}`. Default: none.
+    pub second_person: Vec<String>,
+    /// Signing in to the UI: `[control_plane.oidc]`. Default: none.
+    pub oidc: Option<OidcConfig>,
     /// Who may use the API: `[control_plane.auth]`.
     pub auth: AuthConfig,
 }
@@ -71,6 +83,43 @@ pub struct AuthConfig {
     pub leeway_seconds: u64,
 }
 
+/// `[control_plane.oidc]`: signing in to the UI by OpenID Connect (authorization code with PKCE).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OidcConfig {
+    /// The provider, `https://…` (`http://` on loopback only). Required.
+    pub issuer: String,
+    /// Our id at the provider. Required.
+    pub client_id: String,
+    /// File with our secret at the provider. Default: none, a public client.
+    pub client_secret_file: Option<PathBuf>,
+    /// Where the provider sends the browser back to: this control plane's `/auth/callback`. Required.
+    pub redirect_url: String,
+    /// What the provider is asked for. Default `openid`, `profile`.
+    pub scopes: Vec<String>,
+    /// The claim that stands in the audit trail. Default `sub`.
+    pub subject_claim: String,
+    /// The claim that lists roles or groups. Default `roles`.
+    pub roles_claim: String,
+    /// Which role each of that claim's words means. Default: none, the words are roles.
+    pub role_map: std::collections::BTreeMap<String, String>,
+}
+
+impl Default for OidcConfig {
+    fn default() -> Self {
+        Self {
+            issuer: String::new(),
+            client_id: String::new(),
+            client_secret_file: None,
+            redirect_url: String::new(),
+            scopes: vec!["openid".into(), "profile".into()],
+            subject_claim: "sub".into(),
+            roles_claim: "roles".into(),
+            role_map: std::collections::BTreeMap::new(),
+        }
+    }
+}
+
 impl Default for ControlPlaneConfig {
     fn default() -> Self {
         Self {
@@ -81,15 +130,21 @@ impl Default for ControlPlaneConfig {
             verify_through: None,
             verify_timeout_ms: 5_000,
             template_dir: None,
+            tools_dir: None,
             template_name: "default".into(),
             hide_catalogs: true,
             pool_size: 8,
             statement_timeout_ms: 30_000,
             role_connection_limit: 100,
             warm_pool_size: 0,
+            max_tenants: 0,
             retention_hours: 720,
             migration_lock_timeout_ms: 2_000,
             migration_statement_timeout_ms: 300_000,
+            requests_per_second: 200,
+            session_hours: 12,
+            second_person: Vec::new(),
+            oidc: None,
             auth: AuthConfig::default(),
         }
     }
@@ -112,6 +167,11 @@ impl Default for AuthConfig {
 }
 
 impl ControlPlaneConfig {
+    /// Whether cookies are for TLS only: always, but on loopback.
+    pub(crate) fn secure_cookies(&self) -> bool {
+        !self.listen.ip().is_loopback()
+    }
+
     /// Every error in the settings, a sentence each.
     #[must_use]
     pub fn errors(&self) -> Vec<String> {
@@ -132,6 +192,28 @@ impl ControlPlaneConfig {
         for text in self.auth.errors(self.listen.ip().is_loopback()) {
             check(false, text);
         }
+        for action in &self.second_person {
+            let known = crate::http::known_endpoint(action);
+            check(
+                known,
+                &format!(
+                    "second_person: \"{action}\" must be a method and an endpoint that change something, such as DELETE /tenants/{{id}}"
+                ),
+            );
+        }
+        if let Some(oidc) = &self.oidc {
+            check(good_url(&oidc.issuer), "oidc.issuer must begin with https:// (http:// on loopback only)");
+            check(!oidc.client_id.is_empty(), "oidc.client_id is required");
+            check(
+                oidc.redirect_url.ends_with("/auth/callback"),
+                "oidc.redirect_url must end with /auth/callback",
+            );
+        }
+        check(
+            (1..=1_000_000).contains(&self.requests_per_second),
+            "requests_per_second must be 1 to 1000000",
+        );
+        check((1..=720).contains(&self.session_hours), "session_hours must be 1 to 720");
         check((1..=1000).contains(&self.pool_size), "pool_size must be 1 to 1000");
         check(self.role_connection_limit > 0, "role_connection_limit must be at least 1");
         check(self.proxy_address.rsplit_once(':').is_some(), "proxy_address must be host:port");
@@ -174,7 +256,7 @@ impl AuthConfig {
 }
 
 /// Keys come over TLS, or not over a network at all.
-fn good_url(url: &str) -> bool {
+pub(crate) fn good_url(url: &str) -> bool {
     url.starts_with("https://")
         || ["http://127.0.0.1", "http://[::1]", "http://localhost"].iter().any(|local| {
             url.strip_prefix(local).is_some_and(|rest| rest.starts_with(':') || rest.starts_with('/'))

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::http::problem::Problem;
 use crate::provision::event;
 use crate::tenants::Tenant;
-use crate::{Shared, audit, operations};
+use crate::{Shared, audit, operations, plans};
 
 /// When a tenant that is deleted now would be purged.
 pub(crate) fn purge_time(shared: &Shared) -> OffsetDateTime {
@@ -65,6 +65,7 @@ pub(crate) async fn undelete(
     let slug = slug.map_or(tenant.slug.as_str(), Slug::as_str);
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;
+    plans::room(&tx, &tenant.plan).await?;
     let moved = tx
         .execute(
             "UPDATE palisade_control.tenants SET desired_state = 'active', observed_state = 'active', slug = $2,
@@ -75,7 +76,7 @@ pub(crate) async fn undelete(
         .await
         .map_err(|error| match error.code() {
             Some(&SqlState::UNIQUE_VIOLATION) => {
-                Problem::conflict(format!("the slug \"{slug}\" is taken; send another as \"slug\""))
+                Problem::slug_taken(format!("the slug \"{slug}\" is taken; send another as \"slug\"")).about("slug")
             }
             _ => error.into(),
         })?;

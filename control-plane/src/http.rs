@@ -1,6 +1,7 @@
 //! The API: routes, their rights, and what every answer carries.
 //!
 //! - `auth`, `keys`: tokens. `endpoints`: the role × endpoint table. `flood`: bounds what refusals write.
+//! - `gate`: what every request goes through; `idempotency`: repeated requests.
 //! - `problem`: errors as RFC 9457 problem details.
 //! - `tenants`, `audit`, `misc`: the handlers.
 //! - `openapi`, `docs`, `shapes`: the API's description for programs and people.
@@ -9,6 +10,7 @@
 pub(crate) mod auth;
 pub(crate) mod problem;
 
+mod approvals;
 mod audit;
 mod confirm;
 mod docs;
@@ -16,15 +18,22 @@ mod drift;
 mod endpoints;
 mod events;
 mod flood;
-mod idempotency;
+mod gate;
+pub(crate) mod idempotency;
 mod migrations;
 mod misc;
+mod oidc;
 mod openapi;
+mod operations;
 mod plans;
 mod policy;
+pub(crate) mod rates;
+pub(crate) mod session;
 mod shapes;
+mod slugs;
 mod templates;
 mod tenants;
+mod tokens;
 mod ui;
 
 use std::sync::Arc;
@@ -35,10 +44,12 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware;
 use axum::response::Html;
 use axum::routing::{any, get};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -64,12 +75,19 @@ pub(crate) fn api() -> (Router<Arc<Shared>>, String) {
         .routes(routes!(tenants::switch::suspend))
         .routes(routes!(tenants::switch::resume))
         .routes(routes!(tenants::switch::rotate))
-        .routes(routes!(misc::operation))
+        .routes(routes!(tenants::copy::export))
+        .routes(routes!(tenants::copy::clone))
+        .routes(routes!(operations::list))
+        .routes(routes!(operations::operation))
+        .routes(routes!(operations::wait))
+        .routes(routes!(operations::cancel))
+        .routes(routes!(slugs::show))
         .routes(routes!(events::operation_events))
         .routes(routes!(events::all_events))
         .routes(routes!(migrations::list, migrations::start))
         .routes(routes!(migrations::show))
         .routes(routes!(migrations::targets))
+        .routes(routes!(migrations::watch::watch))
         .routes(routes!(migrations::control::pause))
         .routes(routes!(migrations::control::resume))
         .routes(routes!(migrations::control::abort))
@@ -88,6 +106,12 @@ pub(crate) fn api() -> (Router<Arc<Shared>>, String) {
         .routes(routes!(policy::mode))
         .routes(routes!(audit::list))
         .routes(routes!(misc::explain))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(approvals::list))
+        .routes(routes!(approvals::approve))
+        .routes(routes!(approvals::refuse))
+        .routes(routes!(session::show, session::open, session::close))
         .routes(routes!(misc::whoami));
     let (router, document) =
         OpenApiRouter::with_openapi(openapi::base()).nest("/api/v1", api).split_for_parts();
@@ -101,18 +125,29 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let (api, document) = api();
     let page = docs::page(&serde_json::from_str(&document).unwrap_or_default());
     let json = [(CONTENT_TYPE, "application/json")];
-    api.route("/api/v1/openapi.json", get(|| async { (json, document) }))
+    api.route_layer(middleware::from_fn_with_state(shared.clone(), gate::gate))
+        .route("/api/v1/openapi.json", get(|| async { (json, document) }))
         .route("/api/v1/docs", get(|| async { Html(page) }))
         .route("/api/{*rest}", any(misc::no_such_endpoint))
         .method_not_allowed_fallback(misc::no_such_method)
+        .route("/auth/login", get(oidc::login))
+        .route("/auth/callback", get(oidc::callback))
+        .route("/problems/{name}", get(problem::explain))
         .route("/livez", get(misc::live))
         .route("/readyz", get(misc::ready))
         .fallback(ui::serve)
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
         .layer(RequestBodyLimitLayer::new(BODY_BYTES))
+        .layer(CatchPanicLayer::new())
+        .layer(middleware::map_response(problem::uniform))
         .layer(header("x-content-type-options", "nosniff"))
         .layer(header("x-frame-options", "DENY"))
         .layer(header("referrer-policy", "no-referrer"))
+        .layer(header("cross-origin-opener-policy", "same-origin"))
+        .layer(header("cross-origin-resource-policy", "same-origin"))
+        .layer(header("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"))
+        .layer(header("strict-transport-security", "max-age=31536000"))
+        .layer(header("cache-control", "no-store"))
         .layer(header(
             "content-security-policy",
             "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -139,6 +174,24 @@ impl<T: serde::de::DeserializeOwned> FromRequest<Arc<Shared>> for Body<T> {
     }
 }
 
+/// A JSON body that may be left out.
+pub(crate) struct MaybeBody<T>(pub(crate) T);
+
+impl<T: serde::de::DeserializeOwned + Default> FromRequest<Arc<Shared>> for MaybeBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        let bytes = axum::body::Bytes::from_request(request, shared).await;
+        let bytes = bytes.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        let read = serde_json::from_slice(&bytes);
+        read.map(Self)
+            .map_err(|error| Problem::bad_request(format!("the body is not as documented: {error}")))
+    }
+}
+
 /// A query string; what is wrong with it is said as a problem.
 pub(crate) struct Asked<T>(pub(crate) T);
 
@@ -151,6 +204,13 @@ impl<T: serde::de::DeserializeOwned> FromRequestParts<Arc<Shared>> for Asked<T> 
             Err(rejection) => Err(Problem::bad_request(rejection.body_text())),
         }
     }
+}
+
+/// Whether a text is method and path of an endpoint that changes something.
+pub(crate) fn known_endpoint(action: &str) -> bool {
+    action
+        .split_once(' ')
+        .is_some_and(|(method, path)| method != "GET" && endpoints::right(method, path).is_some())
 }
 
 /// A page's size: 1 to 200, 50 unless asked otherwise.

@@ -12,6 +12,8 @@
 //! - `settings`, `plans`, `limits`: what an operator sets on tenants.
 //! - `fleet`, `rollout`, `lint`: migrations of all tenants, wave by wave.
 //! - `events`, `drift`: what happens to operations, how tenants differ from their template.
+//! - `copies`, `clone`: dumps and restores through the proxy, a tenant made from another.
+//! - `tokens`: API tokens for programs.
 //! - `tenants`, `operations`, `audit`: queries.
 //! - [`http`]: the API.
 //!
@@ -22,6 +24,8 @@ pub mod config;
 pub mod http;
 
 mod audit;
+mod clone;
+mod copies;
 mod deep;
 mod deletion;
 mod drift;
@@ -46,6 +50,7 @@ mod store;
 mod template;
 mod templates;
 mod tenants;
+mod tokens;
 mod verify;
 mod warm;
 
@@ -93,6 +98,7 @@ pub(crate) struct Shared {
     pub(crate) active: parking_lot::Mutex<Arc<Judge>>,
     pub(crate) limits: Limits,
     pub(crate) tokens: http::auth::Verifier,
+    pub(crate) rates: http::rates::Rates,
     /// Counts what happened to operations: watchers wake on it.
     pub(crate) happened: watch::Sender<u64>,
     /// A warm tenant was taken: the pool wants another.
@@ -101,10 +107,14 @@ pub(crate) struct Shared {
     pub(crate) stopping: watch::Sender<bool>,
     /// Places for watchers.
     pub(crate) watchers: Arc<Semaphore>,
+    /// Places for exports and clones.
+    pub(crate) copies: Arc<Semaphore>,
 }
 
 /// Most streams of events at once.
 const WATCHERS: usize = 200;
+/// Most exports and clones at once.
+const COPIES: usize = 4;
 
 /// A control plane that is ready to serve.
 pub struct ControlPlane {
@@ -119,6 +129,7 @@ impl ControlPlane {
     /// See [`StartError`].
     pub async fn start(config: ControlPlaneConfig, master: MasterKey) -> Result<Self, StartError> {
         let tokens = http::auth::Verifier::new(&config.auth).map_err(StartError::Key)?;
+        let rates = http::rates::Rates::new(config.requests_per_second);
         let limits = Limits::default();
         let judge = Arc::new(Judge::embedded()?);
         let source = source(config.clone(), judge.clone(), limits).await.map_err(StartError::Template)?;
@@ -134,10 +145,12 @@ impl ControlPlane {
             judge,
             limits,
             tokens,
+            rates,
             happened: watch::Sender::new(0),
             taken: Notify::new(),
             stopping: watch::Sender::new(false),
             watchers: Arc::new(Semaphore::new(WATCHERS)),
+            copies: Arc::new(Semaphore::new(COPIES)),
         });
         register::register(&shared, &source, "system", false).await.map_err(|error| match error {
             RegisterError::Refused(refusal) => StartError::Template(refusal.to_string()),

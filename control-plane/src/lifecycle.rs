@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::http::problem::Problem;
 use crate::moves::Step;
 use crate::provision::{self, Credential, event};
-use crate::store::verifier;
+use crate::store::{verifier, verifier_like};
 use crate::tenants::Tenant;
 use crate::{Shared, audit, moves, operations};
 
@@ -114,11 +114,12 @@ async fn change(
     Ok(operation)
 }
 
-/// Gives a login a new secret. The old one is refused from now on.
+/// Gives a login a new secret. The old one is good for the grace time, in seconds, or refused from now on.
 pub(crate) async fn rotate(
     shared: &Shared,
     tenant: &Tenant,
     login: &str,
+    grace_seconds: u32,
     actor: &str,
 ) -> Result<Credential, Problem> {
     let secret = random_client_secret();
@@ -126,18 +127,40 @@ pub(crate) async fn rotate(
     let tx = client.transaction().await?;
     let row = tx
         .query_opt(
-            "UPDATE palisade_control.logins SET verifier = $3 WHERE tenant_id = $1 AND name = $2 RETURNING kind",
-            &[&tenant.id, &login, &verifier(&secret)],
+            "SELECT kind, verifier FROM palisade_control.logins WHERE tenant_id = $1 AND name = $2 FOR UPDATE",
+            &[&tenant.id, &login],
         )
         .await?;
-    let Some(row) = row else {
-        return Err(Problem::not_found(format!("the tenant has no login \"{login}\"")));
-    };
+    let row = row.ok_or_else(|| Problem::not_found(format!("the tenant has no login \"{login}\"")))?;
+    let old: String = row.get(1);
+    // With a grace time both have one salt: the client is told it before anybody knows which secret it has.
+    let new = if grace_seconds > 0 { verifier_like(&secret, &old) } else { None };
+    let new = new.unwrap_or_else(|| verifier(&secret));
+    tx.execute(
+        "UPDATE palisade_control.logins SET verifier = $3,
+           previous_verifier = CASE WHEN $4::float8 > 0 THEN verifier END,
+           previous_until = CASE WHEN $4::float8 > 0 THEN now() + make_interval(secs => $4::float8) END
+         WHERE tenant_id = $1 AND name = $2",
+        &[&tenant.id, &login, &new, &f64::from(grace_seconds)],
+    )
+    .await?;
     let mut event = event("login.rotate", actor, &tenant.typed_id()?, Uuid::now_v7());
     event.tenant = Some(tenant.slug.clone());
-    event.detail = serde_json::json!({ "login": login });
+    event.detail = serde_json::json!({ "login": login, "grace_seconds": grace_seconds });
     audit::insert(&tx, &event).await?;
     tx.commit().await?;
     let url = provision::url(shared, login, &secret, &tenant.slug);
     Ok(Credential { login: login.to_owned(), kind: row.get(0), secret, url })
+}
+
+/// Takes secrets away whose grace time is over; sessions that stand on them end.
+pub(crate) async fn end_graces(shared: &Shared) -> Result<(), Problem> {
+    let client = shared.pool.get().await?;
+    client
+        .execute(
+            "UPDATE palisade_control.logins SET previous_verifier = NULL, previous_until = NULL WHERE previous_until <= now()",
+            &[],
+        )
+        .await?;
+    Ok(())
 }

@@ -1,14 +1,11 @@
 //! A new tenant: its slug is reserved, everything is made in one transaction, verified, opened. What fails is removed.
 
-use std::sync::Arc;
-
 use deadpool_postgres::Transaction;
 use palisade_catalog::audit::{Class, Event, Plane};
 use palisade_catalog::ids::{LoginName, RoleKind, Slug, TenantId};
 use palisade_catalog::names;
 use palisade_catalog::secrets::random_client_secret;
 use time::OffsetDateTime;
-use tokio_postgres::error::SqlState;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -16,7 +13,7 @@ use crate::foundation::{self, KINDS};
 use crate::http::problem::Problem;
 use crate::store::verifier;
 use crate::templates::Compiled;
-use crate::{Shared, audit, operations, removal, verify, warm};
+use crate::{Shared, audit, operations, plans, removal, verify, warm};
 
 /// A wish for a tenant, checked.
 pub(crate) struct NewTenant {
@@ -26,11 +23,13 @@ pub(crate) struct NewTenant {
     pub(crate) plan: String,
     pub(crate) template: Compiled,
     pub(crate) operation: Uuid,
+    /// The operation's kind: `create` or `clone`.
+    pub(crate) kind: &'static str,
     pub(crate) actor: String,
 }
 
 /// A login's secret, shown once.
-#[derive(serde::Serialize, ToSchema)]
+#[derive(Clone, serde::Serialize, ToSchema)]
 pub(crate) struct Credential {
     pub(crate) login: String,
     pub(crate) kind: String,
@@ -40,24 +39,52 @@ pub(crate) struct Credential {
     pub(crate) url: String,
 }
 
-/// Makes a tenant: one of the warm pool where there is one, else a new one in one transaction; verifies and opens it.
-/// What fails is removed.
-pub(crate) async fn create(
-    shared: &Arc<Shared>,
-    tenant: &mut NewTenant,
-) -> Result<(TenantId, Vec<Credential>), Problem> {
-    let credentials = credentials(shared, tenant);
-    let warm = claim(shared, tenant, &credentials).await?;
+/// A tenant that is begun: its slug is its own, and its secrets are made.
+pub(crate) struct Begun {
+    pub(crate) tenant: NewTenant,
+    pub(crate) credentials: Vec<Credential>,
+    warm: bool,
+}
+
+/// Reserves the slug, or takes a tenant of the warm pool where there is one. Behind this only a failure removes it.
+pub(crate) async fn begin(shared: &Shared, mut tenant: NewTenant) -> Result<Begun, Problem> {
+    let credentials = credentials(shared, &tenant);
+    let warm = tenant.kind == "create" && claim(shared, &mut tenant, &credentials).await?;
     if !warm {
-        reserve(shared, tenant).await?;
+        reserve(shared, &tenant).await?;
     }
-    match build(shared, tenant, &credentials, warm).await {
-        Ok(()) => Ok((tenant.id.clone(), credentials)),
+    Ok(Begun { tenant, credentials, warm })
+}
+
+/// Makes, verifies and opens what was begun. What fails is removed.
+pub(crate) async fn complete(shared: &Shared, begun: &Begun) -> Result<(), Problem> {
+    let tenant = &begun.tenant;
+    match build(shared, tenant, &begun.credentials, begun.warm).await {
+        Ok(()) => Ok(()),
         Err(problem) => {
             removal::remove(shared, &tenant.id, tenant.operation, &tenant.actor, &problem.detail).await?;
             Err(problem)
         }
     }
+}
+
+/// Roles, schema and grants of a reserved tenant, without its template.
+pub(crate) async fn lay_foundation(shared: &Shared, begun: &Begun) -> Result<(), Problem> {
+    provision(shared, &begun.tenant, &begun.credentials, "").await
+}
+
+/// Verifies both walls of a tenant that was filled otherwise, and opens it.
+pub(crate) async fn open_verified(shared: &Shared, begun: &Begun) -> Result<(), Problem> {
+    let tenant = &begun.tenant;
+    let failed = |reason: String| Problem::internal(format!("verification failed: {reason}"));
+    let since = OffsetDateTime::now_utc();
+    let inside = async {
+        verify::second_wall(shared, &tenant.id).await?;
+        Ok(OffsetDateTime::now_utc())
+    };
+    let through = verify::first_wall(shared, &tenant.id, &tenant.slug, &begun.credentials);
+    let (verified, skipped) = tokio::try_join!(inside, through).map_err(failed)?;
+    activate(shared, tenant, (since, verified), skipped).await
 }
 
 /// Provisions, verifies and opens a reserved tenant. One of the warm pool was made and verified before.
@@ -69,12 +96,20 @@ async fn build(
 ) -> Result<(), Problem> {
     let failed = |reason: String| Problem::internal(format!("verification failed: {reason}"));
     if !warm {
-        provision(shared, tenant, credentials).await?;
-        verify::catalog(shared, &tenant.id, &tenant.template).await.map_err(failed)?;
-        verify::second_wall(shared, &tenant.id).await.map_err(failed)?;
+        provision(shared, tenant, credentials, &tenant.template.script).await?;
     }
-    let skipped = verify::first_wall(shared, &tenant.id, &tenant.slug, credentials).await.map_err(failed)?;
-    activate(shared, &tenant.id, tenant.operation, &tenant.actor, skipped).await
+    let since = OffsetDateTime::now_utc();
+    let inside = async {
+        if warm {
+            return Ok(since);
+        }
+        let wall = verify::second_wall(shared, &tenant.id);
+        tokio::try_join!(verify::catalog(shared, &tenant.id, &tenant.template), wall)?;
+        Ok(OffsetDateTime::now_utc())
+    };
+    let through = verify::first_wall(shared, &tenant.id, &tenant.slug, credentials);
+    let (verified, skipped) = tokio::try_join!(inside, through).map_err(failed)?;
+    activate(shared, tenant, (since, verified), skipped).await
 }
 
 /// Takes a tenant of the warm pool: its id, slug, logins and operation in one transaction. `false`: there is none.
@@ -84,7 +119,7 @@ async fn claim(shared: &Shared, t: &mut NewTenant, credentials: &[Credential]) -
     let tx = client.transaction().await?;
     let Some(id) = warm::take(&tx, &t.template).await? else { return Ok(false) };
     t.id = id;
-    insert_tenant(&tx, t, "verifying").await?;
+    insert_tenant(shared, &tx, t, "verifying").await?;
     let from_pool = "taken from the warm pool";
     operations::step(&tx, t.operation, 2, "provision", "done", from_pool).await?;
     insert_logins(&tx, t, credentials, &verifiers).await?;
@@ -97,13 +132,20 @@ async fn claim(shared: &Shared, t: &mut NewTenant, credentials: &[Credential]) -
 async fn reserve(shared: &Shared, t: &NewTenant) -> Result<(), Problem> {
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;
-    insert_tenant(&tx, t, "pending").await?;
+    insert_tenant(shared, &tx, t, "pending").await?;
     tx.commit().await?;
     Ok(())
 }
 
 /// The tenant's row, its operation and the first step.
-async fn insert_tenant(tx: &Transaction<'_>, t: &NewTenant, state: &str) -> Result<(), Problem> {
+async fn insert_tenant(
+    shared: &Shared,
+    tx: &Transaction<'_>,
+    t: &NewTenant,
+    state: &str,
+) -> Result<(), Problem> {
+    room(shared, tx).await?;
+    plans::room(tx, &t.plan).await?;
     let inserted = tx
         .execute(
             "INSERT INTO palisade_control.tenants
@@ -120,20 +162,31 @@ async fn insert_tenant(tx: &Transaction<'_>, t: &NewTenant, state: &str) -> Resu
                 &state,
             ],
         )
-        .await
-        .map_err(|error| match error.code() {
-            Some(&SqlState::FOREIGN_KEY_VIOLATION) => Problem::field(
-                "plan",
-                format!("there is no plan \"{}\"; GET /api/v1/plans lists them", t.plan),
-            ),
-            _ => error.into(),
-        })?;
+        .await?;
     if inserted == 0 {
-        return Err(Problem::conflict(format!("the slug \"{}\" is taken; choose another", t.slug)));
+        let said = format!("the slug \"{}\" is taken; choose another", t.slug);
+        return Err(Problem::slug_taken(said).about("slug"));
     }
-    operations::begin(tx, t.operation, t.id.as_str(), "create", &t.actor).await?;
+    operations::begin(tx, t.operation, t.id.as_str(), t.kind, &t.actor).await?;
     operations::step(tx, t.operation, 1, "reserve", "done", "the slug is reserved").await?;
     Ok(())
+}
+
+/// Held while it is decided whether the cluster takes one more, where it has a limit.
+const ROOM_LOCK: i64 = 0x7061_6c69_726f_6f6d;
+
+/// Whether the cluster takes one more tenant.
+async fn room(shared: &Shared, tx: &Transaction<'_>) -> Result<(), Problem> {
+    let most = i64::from(shared.config.max_tenants);
+    if most == 0 {
+        return Ok(());
+    }
+    tx.execute("SELECT pg_advisory_xact_lock($1)", &[&ROOM_LOCK]).await?;
+    let held: i64 = tx.query_one("SELECT count(*) FROM palisade_control.tenants", &[]).await?.get(0);
+    if held < most {
+        return Ok(());
+    }
+    Err(Problem::cluster_full(format!("the cluster holds {held} tenants and may hold {most} (max_tenants)")))
 }
 
 fn credentials(shared: &Shared, t: &NewTenant) -> Vec<Credential> {
@@ -153,13 +206,18 @@ pub(crate) fn url(shared: &Shared, login: &str, secret: &str, slug: &str) -> Str
 }
 
 /// Roles, schema, template, grants, logins and the operation's step in one transaction.
-async fn provision(shared: &Shared, t: &NewTenant, credentials: &[Credential]) -> Result<(), Problem> {
+async fn provision(
+    shared: &Shared,
+    t: &NewTenant,
+    credentials: &[Credential],
+    script: &str,
+) -> Result<(), Problem> {
     let verifiers = verifiers(credentials);
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;
-    operations::step(&tx, t.operation, 2, "provision", "running", "roles, schema, objects and grants")
-        .await?;
-    tx.batch_execute(&foundation::whole(shared, &t.id, &t.template.script))
+    let since = OffsetDateTime::now_utc();
+    ended(&tx, t.operation).await?;
+    tx.batch_execute(&foundation::whole(shared, &t.id, script))
         .await
         .map_err(|e| Problem::internal(describe(&e)))?;
     insert_logins(&tx, t, credentials, &verifiers).await?;
@@ -173,14 +231,20 @@ async fn provision(shared: &Shared, t: &NewTenant, credentials: &[Credential]) -
     if moved == 0 {
         return Err(Problem::internal("another control plane took this operation over".into()));
     }
-    operations::step(&tx, t.operation, 2, "provision", "done", "roles, schema, objects and grants").await?;
+    let made = ("provision", "done", "roles, schema, objects and grants");
+    operations::step_since(&tx, t.operation, 2, made, Some(since)).await?;
     tx.commit().await?;
     Ok(())
 }
 
-/// The secrets' verifiers. Each costs thousands of hashes, so they are made before a transaction holds anything.
+/// The secrets' verifiers. Each costs thousands of hashes, so they are made side by side, before a transaction holds
+/// anything.
 fn verifiers(credentials: &[Credential]) -> Vec<String> {
-    credentials.iter().map(|credential| verifier(&credential.secret)).collect()
+    std::thread::scope(|scope| {
+        let made: Vec<_> = credentials.iter().map(|c| scope.spawn(|| verifier(&c.secret))).collect();
+        // A thread that fails leaves no verifier: nothing fits an empty one.
+        made.into_iter().map(|thread| thread.join().unwrap_or_default()).collect()
+    })
 }
 
 async fn insert_logins(
@@ -203,33 +267,54 @@ async fn insert_logins(
     Ok(())
 }
 
-/// Opens a verified tenant; its audit row commits with it.
-pub(crate) async fn activate(
+/// Refuses to go on with an operation that somebody wants to end. Holds its row: a later wish waits for what it ends.
+async fn ended(tx: &Transaction<'_>, operation: Uuid) -> Result<(), Problem> {
+    match operations::cancelled_by(tx, operation).await? {
+        Some(actor) => Err(Problem::conflict(format!("the operation was cancelled by {actor}"))),
+        None => Ok(()),
+    }
+}
+
+/// Opens a verified tenant; its audit row commits with it. The verification began and ended at the given times.
+async fn activate(
     shared: &Shared,
-    id: &TenantId,
-    operation: Uuid,
-    actor: &str,
+    t: &NewTenant,
+    (since, verified): (OffsetDateTime, OffsetDateTime),
     skipped: Option<&str>,
 ) -> Result<(), Problem> {
+    let probed = OffsetDateTime::now_utc();
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;
+    ended(&tx, t.operation).await?;
     let made = "the schema is what the template makes, and PostgreSQL refuses what it must";
-    operations::step(&tx, operation, 3, "verify", "done", made).await?;
+    let mut place = 3;
+    if t.kind == "clone" {
+        operations::step(&tx, t.operation, place, "copy", "done", "through the proxy").await?;
+        place += 1;
+    }
+    operations::timed(&tx, t.operation, place, ("verify", "done", made), (since, verified)).await?;
     let (state, said) = skipped.map_or(("done", "the proxy refuses what it must"), |why| ("skipped", why));
-    operations::step(&tx, operation, 4, "probe", state, said).await?;
+    operations::timed(&tx, t.operation, place + 1, ("probe", state, said), (since, probed)).await?;
     let moved = tx
         .query_opt(
             "UPDATE palisade_control.tenants SET observed_state = 'active'
              WHERE id = $1 AND observed_state = 'verifying' RETURNING slug",
-            &[&id.as_str()],
+            &[&t.id.as_str()],
         )
         .await?;
     let Some(row) = moved else {
         return Err(Problem::internal("another control plane took this operation over".into()));
     };
-    operations::step(&tx, operation, 5, "activate", "done", "the tenant is open").await?;
-    operations::finish(&tx, operation, None).await?;
-    let mut event = event("tenant.create", actor, id, operation);
+    operations::step_since(
+        &tx,
+        t.operation,
+        place + 2,
+        ("activate", "done", "the tenant is open"),
+        Some(probed),
+    )
+    .await?;
+    operations::finish(&tx, t.operation, None).await?;
+    let mut event = event(&format!("tenant.{}", t.kind), &t.actor, &t.id, t.operation);
     event.tenant = Some(row.get(0));
     audit::insert(&tx, &event).await?;
     tx.commit().await?;

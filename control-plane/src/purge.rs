@@ -11,12 +11,16 @@ use crate::{Shared, audit, operations, removal};
 
 /// Most tenants that one pass begins to purge.
 const TENANTS: i64 = 20;
+/// How long a purge that a crash left is held before its next step, in seconds.
+const LEASE_SECONDS: i32 = 30;
 /// Most relations that one transaction drops: with their indexes, a fraction of PostgreSQL's lock table.
 const RELATIONS: i64 = 40;
 
 /// Begins what is due, and continues what a crash left.
 pub(crate) async fn once(shared: &Shared) -> Result<(), Problem> {
-    for (tenant, operation) in due(shared).await?.into_iter().chain(abandoned(shared).await?) {
+    let begun = due(shared).await?;
+    let left = operations::take_over(&**shared.pool.get().await?, &["purge"], LEASE_SECONDS).await?;
+    for (operation, tenant) in begun.into_iter().chain(left) {
         let id = TenantId::parse(&tenant)?;
         if let Err(problem) = purge(shared, &id, operation).await {
             tracing::warn!(%tenant, detail = %problem.detail, "a purge failed; it will be tried again");
@@ -25,7 +29,7 @@ pub(crate) async fn once(shared: &Shared) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn due(shared: &Shared) -> Result<Vec<(String, Uuid)>, Problem> {
+async fn due(shared: &Shared) -> Result<Vec<(Uuid, String)>, Problem> {
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;
     let rows = tx
@@ -42,24 +46,10 @@ async fn due(shared: &Shared) -> Result<Vec<(String, Uuid)>, Problem> {
         let (tenant, operation): (String, Uuid) = (row.get(0), Uuid::now_v7());
         operations::begin(&tx, operation, &tenant, "purge", "system").await?;
         operations::step(&tx, operation, 1, "drop", "running", "relations in batches").await?;
-        begun.push((tenant, operation));
+        begun.push((operation, tenant));
     }
     tx.commit().await?;
     Ok(begun)
-}
-
-async fn abandoned(shared: &Shared) -> Result<Vec<(String, Uuid)>, Problem> {
-    let client = shared.pool.get().await?;
-    let rows = client
-        .query(
-            "UPDATE palisade_control.operations
-             SET lease_until = clock_timestamp() + interval '30 seconds', fence = fence + 1
-             WHERE state = 'running' AND kind = 'purge' AND lease_until < clock_timestamp()
-             RETURNING tenant_id, id",
-            &[],
-        )
-        .await?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 async fn purge(shared: &Shared, id: &TenantId, operation: Uuid) -> Result<(), Problem> {

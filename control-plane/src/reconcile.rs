@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use palisade_catalog::ids::TenantId;
 use tokio::sync::watch;
-use uuid::Uuid;
 
 use crate::http::problem::Problem;
-use crate::{Shared, events, purge, removal};
+use crate::http::{idempotency, session};
+use crate::{Shared, copies, events, lifecycle, operations, purge, removal};
 
 /// How often unfinished operations are looked for.
-const INTERVAL: Duration = Duration::from_secs(5);
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long an operation that is taken over is held, in seconds.
+const LEASE_SECONDS: i32 = 15;
 
 /// Looks for unfinished operations until the shutdown.
 pub(crate) async fn forever(shared: Arc<Shared>, mut shutdown: watch::Receiver<bool>) {
@@ -29,6 +32,10 @@ pub(crate) async fn forever(shared: Arc<Shared>, mut shutdown: watch::Receiver<b
             steps_back(&shared).await,
             purge::once(&shared).await,
             events::clean(&shared).await,
+            idempotency::clean(&shared).await,
+            session::clean(&shared).await,
+            lifecycle::end_graces(&shared).await,
+            copies::clean(&shared).await,
         ] {
             if let Err(problem) = result {
                 tracing::warn!(detail = %problem.detail, "reconciliation failed; it will be tried again");
@@ -39,20 +46,9 @@ pub(crate) async fn forever(shared: Arc<Shared>, mut shutdown: watch::Receiver<b
 
 /// Takes over and ends every creation without a worker.
 pub(crate) async fn once(shared: &Arc<Shared>) -> Result<(), Problem> {
-    let client = shared.pool.get().await?;
-    // Taking the lease is one statement: of two control planes one gets each row.
-    let rows = client
-        .query(
-            "UPDATE palisade_control.operations
-             SET lease_until = clock_timestamp() + interval '15 seconds', fence = fence + 1
-             WHERE state = 'running' AND kind = 'create' AND lease_until < clock_timestamp()
-             RETURNING id, tenant_id",
-            &[],
-        )
-        .await?;
-    drop(client);
-    for row in rows {
-        let (operation, tenant): (Uuid, String) = (row.get(0), row.get(1));
+    let left =
+        operations::take_over(&**shared.pool.get().await?, &["create", "clone"], LEASE_SECONDS).await?;
+    for (operation, tenant) in left {
         let id = TenantId::parse(&tenant)?;
         removal::remove(shared, &id, operation, "system", "the control plane stopped before it was finished")
             .await?;

@@ -19,7 +19,7 @@ const ATTEMPTS: u32 = 5;
 /// Wait before the second try; doubled for each further one, with up to as much again by chance.
 const BACKOFF: Duration = Duration::from_millis(250);
 /// Targets that are taken at once, for each that runs at a time: a pause waits for no more.
-const TAKEN: i64 = 4;
+const TAKEN: i64 = 16;
 
 /// A migration that this worker holds.
 struct Held {
@@ -182,11 +182,16 @@ async fn target_done(shared: &Shared, held: &Held, target: &Wanted) -> Result<()
     let state = if ended.is_ok() { "done" } else { "failed" };
     let error = ended.err();
     let client = shared.pool.get().await?;
-    client
-        .execute(
+    let sql = client
+        .prepare_cached(
             "UPDATE palisade_control.migration_targets
              SET state = $3, attempts = attempts + $4, sqlstate = $5, error = $6, finished_at = clock_timestamp()
              WHERE migration_id = $1 AND tenant_id = $2 AND state = 'running'",
+        )
+        .await?;
+    client
+        .execute(
+            &sql,
             &[
                 &held.id,
                 &target.tenant.as_str(),
@@ -203,14 +208,14 @@ async fn target_done(shared: &Shared, held: &Held, target: &Wanted) -> Result<()
 /// Every step from where the tenant is to the wished version, each in a transaction of its own.
 async fn all_steps(shared: &Shared, held: &Held, target: &Wanted) -> Result<(), MoveError> {
     let client = shared.pool.get().await?;
-    let rows = client
-        .query(
+    let sql = client
+        .prepare_cached(
             "SELECT v.version, v.body, t.template_version FROM palisade_control.tenants t
              JOIN palisade_control.template_versions v ON v.name = $2 AND v.version > t.template_version AND v.version <= $3
              WHERE t.id = $1 AND t.template = $2 AND t.observed_state IN ('active', 'suspended') ORDER BY v.version",
-            &[&target.tenant.as_str(), &held.template, &held.to_version],
         )
         .await?;
+    let rows = client.query(&sql, &[&target.tenant.as_str(), &held.template, &held.to_version]).await?;
     drop(client);
     let mut from = rows.first().map_or(target.from, |row| row.get(2));
     for row in &rows {

@@ -9,7 +9,7 @@ use crate::http::problem::Problem;
 use crate::limits::Limits;
 use crate::provision::event;
 use crate::tenants::Tenant;
-use crate::{Shared, audit};
+use crate::{Shared, audit, plans};
 
 /// The wished changes; what is `None` stays.
 #[derive(Debug, Default)]
@@ -30,6 +30,9 @@ pub(crate) async fn change(
 ) -> Result<(), Problem> {
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;
+    if let Some(plan) = wish.plan.as_deref().filter(|plan| *plan != tenant.plan) {
+        plans::room(&tx, plan).await?;
+    }
     let moved = tx
         .execute(
             "UPDATE palisade_control.tenants SET slug = coalesce($3, slug),
@@ -67,11 +70,11 @@ fn refused(error: tokio_postgres::Error, wish: &Change) -> Problem {
     match error.code() {
         Some(&SqlState::UNIQUE_VIOLATION) => {
             let slug = wish.slug.as_ref().map_or("", Slug::as_str);
-            Problem::conflict(format!("the slug \"{slug}\" is taken; choose another"))
+            Problem::slug_taken(format!("the slug \"{slug}\" is taken; choose another")).about("slug")
         }
         Some(&SqlState::FOREIGN_KEY_VIOLATION) => {
             let plan = wish.plan.as_deref().unwrap_or_default();
-            Problem::field("plan", format!("there is no plan \"{plan}\"; GET /api/v1/plans lists them"))
+            plans::unknown(plan)
         }
         _ => error.into(),
     }

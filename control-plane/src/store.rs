@@ -1,9 +1,13 @@
 //! The pool, and the catalog's migrations at start.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
+use hmac::{Hmac, Mac};
 use palisade_catalog::names::{PROXY_ROLE, TENANT_GROUP};
 use palisade_catalog::secrets::MasterKey;
 use palisade_policies::names;
+use sha2::{Digest, Sha256};
 use tokio_postgres::NoTls;
 
 use crate::StartError;
@@ -34,8 +38,7 @@ pub(crate) fn open(config: &ControlPlaneConfig) -> Result<Pool, String> {
         config.statement_timeout_ms
     ));
     pg.connect_timeout(std::time::Duration::from_secs(10));
-    let manager =
-        Manager::from_config(pg, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Verified });
+    let manager = Manager::from_config(pg, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
     Pool::builder(manager).max_size(config.pool_size).build().map_err(|e| e.to_string())
 }
 
@@ -98,7 +101,47 @@ fn catalog_rights(hide: bool) -> String {
     )
 }
 
+/// A verifier with the salt and iterations of another. Our secrets are plain ASCII: they need no preparation.
+pub(crate) fn verifier_like(password: &str, other: &str) -> Option<String> {
+    let (parameters, _) = other.strip_prefix("SCRAM-SHA-256$")?.split_once('$')?;
+    let (iterations, salt) = parameters.split_once(':')?;
+    let salted = salted(password, &STANDARD.decode(salt).ok()?, iterations.parse().ok()?);
+    let stored = Sha256::digest(sign(&salted, &[b"Client Key"]));
+    let server = sign(&salted, &[b"Server Key"]);
+    Some(format!("SCRAM-SHA-256${parameters}${}:{}", STANDARD.encode(stored), STANDARD.encode(server)))
+}
+
+/// PBKDF2 with one block, as SCRAM calls it: Hi.
+fn salted(password: &str, salt: &[u8], iterations: u32) -> [u8; 32] {
+    let mut last = sign(password.as_bytes(), &[salt, &[0, 0, 0, 1]]);
+    let mut sum = last;
+    for _ in 1..iterations {
+        last = sign(password.as_bytes(), &[&last]);
+        sum.iter_mut().zip(last).for_each(|(sum, byte)| *sum ^= byte);
+    }
+    sum
+}
+
+fn sign(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    parts.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().into()
+}
+
 /// A password as PostgreSQL stores it: `SCRAM-SHA-256$…`. Holds no quote.
 pub(crate) fn verifier(password: &str) -> String {
     postgres_protocol::password::scram_sha_256(password.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verifier_with_a_given_salt_is_the_one_that_postgresql_makes() {
+        let made = verifier("secret-of_ours");
+        assert_eq!(verifier_like("secret-of_ours", &made).as_ref(), Some(&made));
+        assert_ne!(verifier_like("another", &made), Some(made));
+        assert_eq!(verifier_like("x", "md5abc"), None);
+    }
 }

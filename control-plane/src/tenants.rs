@@ -59,7 +59,7 @@ pub(crate) struct Tenant {
 const COLUMNS: &str = "t.id, t.slug, t.display_name, t.cluster, t.template, t.template_version, t.plan,
     t.desired_state, t.observed_state, t.pool_mode, t.created_at, t.updated_at, t.schema_name,
     (SELECT coalesce(jsonb_agg(jsonb_build_object('name', l.name, 'kind', l.kind, 'enabled', l.enabled)
-       ORDER BY l.name), '[]') FROM palisade_control.logins l WHERE l.tenant_id = t.id),
+       ORDER BY l.name), '[]') FROM palisade_control.logins l WHERE l.tenant_id = t.id AND l.expires_at IS NULL),
     t.limits, (SELECT p.limits FROM palisade_control.plans p WHERE p.name = t.plan) || t.limits, t.generation, t.purge_after";
 
 impl Tenant {
@@ -101,12 +101,23 @@ pub(crate) async fn find(client: &Client, id_or_slug: &str) -> Result<Option<Ten
     Ok(client.query_opt(&sql, &[&id_or_slug]).await?.as_ref().map(Tenant::from_row))
 }
 
+/// Which tenants.
+#[derive(Debug, Default)]
+pub(crate) struct Filter<'f> {
+    /// In this observed state; without it all but deleted ones.
+    pub(crate) state: Option<&'f str>,
+    /// With this text in slug or display name.
+    pub(crate) search: Option<&'f str>,
+    /// Of these, by slug or id.
+    pub(crate) own: Option<&'f [String]>,
+    /// Behind this slug and id.
+    pub(crate) after: Option<&'f str>,
+}
+
 /// One page in the order of slugs, with the slug that the next page begins behind.
 pub(crate) async fn page(
     client: &Client,
-    state: Option<&str>,
-    search: Option<&str>,
-    after: Option<&str>,
+    wanted: &Filter<'_>,
     limit: i64,
 ) -> Result<(Vec<Tenant>, Option<String>), Error> {
     let sql = format!(
@@ -114,9 +125,12 @@ pub(crate) async fn page(
          WHERE (($1::text IS NULL AND t.observed_state NOT IN ('deleted', 'purging')) OR t.observed_state = $1)
            AND ($2::text IS NULL OR strpos(t.slug, $2) > 0 OR strpos(lower(t.display_name), lower($2)) > 0)
            AND ($3::text IS NULL OR (t.slug, t.id) > (split_part($3, ' ', 1), split_part($3, ' ', 2)))
+           AND ($5::text[] IS NULL OR t.id = ANY ($5) OR t.slug = ANY ($5))
          ORDER BY t.slug, t.id LIMIT $4"
     );
-    let rows = client.query(&sql, &[&state, &search, &after, &(limit + 1)]).await?;
+    let rows = client
+        .query(&sql, &[&wanted.state, &wanted.search, &wanted.after, &(limit + 1), &wanted.own])
+        .await?;
     let mut tenants: Vec<Tenant> = rows.iter().map(Tenant::from_row).collect();
     let keep = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = tenants.len() > keep;

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures::future::try_join_all;
 use palisade_catalog::ids::{Slug, TenantId};
 use palisade_catalog::names;
 use tokio_postgres::error::SqlState;
@@ -53,21 +54,20 @@ pub(crate) async fn catalog(shared: &Shared, id: &TenantId, template: &Compiled)
 
 /// Wall 2: logs in as the tenant's own roles, past the proxy, and asks for what PostgreSQL must refuse.
 pub(crate) async fn second_wall(shared: &Shared, id: &TenantId) -> Result<(), String> {
-    for kind in KINDS {
-        let role = login_role(id, kind);
-        let mut config: tokio_postgres::Config =
-            shared.config.database_url.parse().map_err(|e| format!("{e}"))?;
-        config
-            .user(&role)
-            .password(shared.master.server_password(&role, 1))
-            .application_name("palisade probe");
-        let client = enter(&config).await.map_err(|e| format!("login as {kind}: {}", describe(&e)))?;
-        for (what, sql) in [
-            ("read the control tables", "SELECT 1 FROM palisade_control.tenants"),
-            ("switch its role", "SET ROLE palisade_proxy"),
-        ] {
-            refused(&client, what, sql, &[SqlState::INSUFFICIENT_PRIVILEGE]).await?;
-        }
+    try_join_all(KINDS.map(|kind| as_role(shared, id, kind))).await.map(drop)
+}
+
+async fn as_role(shared: &Shared, id: &TenantId, kind: &str) -> Result<(), String> {
+    let role = login_role(id, kind);
+    let mut config: tokio_postgres::Config =
+        shared.config.database_url.parse().map_err(|e| format!("{e}"))?;
+    config.user(&role).password(shared.master.server_password(&role, 1)).application_name("palisade probe");
+    let client = enter(&config).await.map_err(|e| format!("login as {kind}: {}", describe(&e)))?;
+    for (what, sql) in [
+        ("read the control tables", "SELECT 1 FROM palisade_control.tenants"),
+        ("switch its role", "SET ROLE palisade_proxy"),
+    ] {
+        refused(&client, what, sql, &[SqlState::INSUFFICIENT_PRIVILEGE]).await?;
     }
     Ok(())
 }
@@ -87,7 +87,7 @@ pub(crate) async fn first_wall(
     let port: u16 = port.parse().map_err(|_| "verify_through is not host:port")?;
     let foreign = foreign_schema(shared, id).await?;
     let deadline = Instant::now() + Duration::from_millis(u64::from(shared.config.verify_timeout_ms));
-    for credential in credentials.iter().filter(|c| c.kind != "readonly") {
+    let probes = credentials.iter().filter(|c| c.kind != "readonly").map(|credential| {
         let mut config = tokio_postgres::Config::new();
         config
             .host(host)
@@ -95,23 +95,29 @@ pub(crate) async fn first_wall(
             .dbname(slug.as_str())
             .user(&credential.login)
             .password(&credential.secret);
-        let client = loop {
-            // The proxy hears of a new tenant some milliseconds after it was made.
-            match enter(&config).await {
-                Ok(client) => break client,
-                Err(error) if Instant::now() > deadline => {
-                    return Err(format!(
-                        "login as {} through the proxy: {}",
-                        credential.login,
-                        describe(&error)
-                    ));
-                }
-                Err(_) => tokio::time::sleep(RETRY).await,
+        probe(config, &credential.login, &foreign, deadline)
+    });
+    try_join_all(probes).await.map(|_| None)
+}
+
+/// One login through the proxy.
+async fn probe(
+    config: tokio_postgres::Config,
+    login: &str,
+    foreign: &str,
+    deadline: Instant,
+) -> Result<(), String> {
+    let client = loop {
+        // The proxy hears of a new tenant some milliseconds after it was made.
+        match enter(&config).await {
+            Ok(client) => break client,
+            Err(error) if Instant::now() > deadline => {
+                return Err(format!("login as {login} through the proxy: {}", describe(&error)));
             }
-        };
-        through_the_proxy(&client, &foreign).await?;
-    }
-    Ok(None)
+            Err(_) => tokio::time::sleep(RETRY).await,
+        }
+    };
+    through_the_proxy(&client, foreign).await
 }
 
 async fn through_the_proxy(client: &Client, foreign: &str) -> Result<(), String> {

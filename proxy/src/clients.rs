@@ -309,7 +309,8 @@ impl Clients {
                     && login.enabled
                     && login.server_role == client.role
                     && login.generation == client.generation
-                    && login.verifier == client.verifier
+                    && (login.verifier == client.verifier
+                        || login.previous.as_ref().is_some_and(|p| p.verifier == client.verifier))
             });
             if !open {
                 client.kill("57P01", "terminating connection due to administrator command");

@@ -10,7 +10,7 @@ use palisade_catalog::ids::TenantId;
 use palisade_catalog::names::{CHANGES_CHANNEL, PROXY_ROLE};
 use palisade_catalog::snapshot::{PolicyState, PolicyText, Snapshot, TenantEntry};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
 
@@ -18,6 +18,8 @@ use crate::Shared;
 
 /// Longest wait between two tries to reach the catalog.
 const RETRY: Duration = Duration::from_secs(1);
+/// Shortest time between two writings of the file.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The last known tenants; none where there is no file or it cannot be read.
 pub(crate) fn load(file: &Path) -> Snapshot {
@@ -30,11 +32,26 @@ pub(crate) fn load(file: &Path) -> Snapshot {
 
 /// Follows the catalog for ever. While it is away the last known tenants are served.
 pub(crate) async fn follow(shared: Arc<Shared>) {
+    let (changed, unsaved) = watch::channel(());
+    tokio::spawn(keep(shared.clone(), unsaved));
     loop {
-        if let Err(error) = follow_once(&shared).await {
+        if let Err(error) = follow_once(&shared, &changed).await {
             tracing::warn!(%error, "the catalog is away; serving the last known tenants");
         }
         tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Keeps the file like the snapshot, beside the following: writing thousands of tenants takes longer than a change may
+/// wait. Ends with the follower.
+async fn keep(shared: Arc<Shared>, mut unsaved: watch::Receiver<()>) {
+    while unsaved.changed().await.is_ok() {
+        let (file, snapshot) = (shared.config().snapshot_file.clone(), shared.tenants.load_full());
+        let saved = tokio::task::spawn_blocking(move || save(&file, &snapshot)).await;
+        if let Err(error) = saved.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            tracing::warn!(%error, "the snapshot file cannot be written");
+        }
+        tokio::time::sleep(SAVE_INTERVAL).await;
     }
 }
 
@@ -74,7 +91,10 @@ where
     }
 }
 
-async fn follow_once(shared: &Shared) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn follow_once(
+    shared: &Shared,
+    unsaved: &watch::Sender<()>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let told = Arc::new(Notify::new());
     let client = connect(shared, &told).await?;
     client.batch_execute(&format!("LISTEN {CHANGES_CHANNEL}")).await?;
@@ -88,7 +108,7 @@ async fn follow_once(shared: &Shared) -> Result<(), Box<dyn std::error::Error + 
         let xmin: u64 = row.get::<_, String>(0).parse()?;
         let changed: Vec<TenantEntry> = serde_json::from_value(row.get(1))?;
         let policy = policy(&client, shared).await?;
-        apply(shared, since == 0, xmin, changed, policy);
+        apply(shared, since == 0, xmin, changed, policy, unsaved);
         since = xmin;
         // Told of a change, or, should that be lost, after a while anyway.
         let interval = Duration::from_millis(shared.config().follow_interval_ms);
@@ -145,12 +165,22 @@ fn enforce(shared: &Shared, old: &PolicyState, wished: PolicyState) -> PolicySta
     }
 }
 
-fn apply(shared: &Shared, all: bool, xmin: u64, changed: Vec<TenantEntry>, policy: PolicyState) {
+fn apply(
+    shared: &Shared,
+    all: bool,
+    xmin: u64,
+    changed: Vec<TenantEntry>,
+    policy: PolicyState,
+    unsaved: &watch::Sender<()>,
+) {
     let old = shared.tenants.load();
+    // The same rows are seen again while an older transaction runs: nothing is copied for them.
+    if !all && policy == old.policy && changed.iter().all(|tenant| known(&old, tenant)) {
+        return;
+    }
     let mut next = if all { Snapshot::default() } else { Snapshot::clone(&old) };
     next.apply(xmin, changed);
     next.policy = enforce(shared, &old.policy, policy);
-    // The same rows are seen again while an older transaction runs.
     let same = next.tenants == old.tenants && next.policy == old.policy;
     shared.tenants.store(Arc::new(next));
     if same {
@@ -159,8 +189,14 @@ fn apply(shared: &Shared, all: bool, xmin: u64, changed: Vec<TenantEntry>, polic
     let now = shared.tenants.load();
     shared.pools.follow(shared, &now);
     shared.clients.follow(&now);
-    if let Err(error) = save(&shared.config().snapshot_file, &shared.tenants.load()) {
-        tracing::warn!(%error, "the snapshot file cannot be written");
+    unsaved.send_replace(());
+}
+
+/// Whether a changed row says what is known already.
+fn known(old: &Snapshot, tenant: &TenantEntry) -> bool {
+    match old.tenants.get(&tenant.slug) {
+        Some(held) if held.id == tenant.id => held == tenant,
+        _ => tenant.gone && !old.tenants.values().any(|held| held.id == tenant.id),
     }
 }
 

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use palisade_catalog::snapshot::{Login, TenantEntry};
 use palisade_tokens::{Expected, Sources, TOKEN_BYTES, TokenError, Tokens};
 use palisade_wire::frame::{self, HEADER_BYTES, message};
-use palisade_wire::scram::{self, Authenticator};
+use palisade_wire::scram::{self, Authenticator, Whose};
 use palisade_wire::startup::Request;
 use serde_json::{Map, Value};
+use time::OffsetDateTime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::Shared;
@@ -32,6 +33,8 @@ const SASL_FINAL: i32 = 12;
 pub(crate) enum Proof {
     /// The secret is right.
     Secret,
+    /// The secret is the one before the last rotation, and still good.
+    OldSecret,
     /// The token is right; this is its subject.
     Token(String),
     /// Neither. The word says why, for the audit trail only.
@@ -116,8 +119,11 @@ pub(crate) async fn prove(
 ) -> Option<Proof> {
     if !request.token {
         let login = known.map(|(_, login)| login);
-        let held = secret(shared, stream, scram, request, login).await?;
-        return Some(if held { Proof::Secret } else { Proof::Nothing("wrong_secret") });
+        return Some(match secret(shared, stream, scram, request, login).await? {
+            Some(Whose::Present) => Proof::Secret,
+            Some(Whose::Previous) => Proof::OldSecret,
+            None => Proof::Nothing("wrong_secret"),
+        });
     }
     let Some(bearer) = &shared.bearer else {
         return Some(Proof::NoToken("this proxy accepts no tokens; set [proxy.jwt] issuer"));
@@ -135,14 +141,14 @@ pub(crate) async fn prove(
     }
 }
 
-/// SCRAM against the login's verifier, or against one that nobody has.
+/// SCRAM against the login's verifier or the one before it, or against one that nobody has. Whose secret it was.
 async fn secret(
     shared: &Shared,
     stream: &mut Stream,
     scram: &Authenticator,
     request: &Request,
     login: Option<&Login>,
-) -> Option<bool> {
+) -> Option<Option<Whose>> {
     let mock = scram::mock_verifier(
         shared.master.server_password("mock verifiers", 1).as_bytes(),
         &format!("{}\0{}", request.database, request.user),
@@ -150,16 +156,19 @@ async fn secret(
     let verifier = login.map_or(mock.as_str(), |login| &login.verifier);
     say(stream, SASL, scram.offer()).await?;
     let body = password(stream, SCRAM_MESSAGE_BYTES).await?;
-    let Ok((answer, exchange)) = scram.begin(&body, verifier) else { return Some(false) };
+    let Ok((answer, exchange)) = scram.begin(&body, verifier) else { return Some(None) };
     say(stream, SASL_CONTINUE, &answer).await?;
     let body = password(stream, SCRAM_MESSAGE_BYTES).await?;
-    let Ok(answer) = exchange.finish(&body) else { return Some(false) };
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    let previous = login.and_then(|login| login.previous.as_ref()).filter(|previous| now < previous.until);
+    let previous = previous.map(|previous| previous.verifier.as_str());
+    let Ok((answer, whose)) = exchange.finish(&body, previous) else { return Some(None) };
     if login.is_none() {
-        return Some(false);
+        return Some(None);
     }
     // It goes out with what a server tells after a login.
     stream.write_all(&message(b'R', &[&SASL_FINAL.to_be_bytes()[..], &answer].concat())).await.ok()?;
-    Some(true)
+    Some(Some(whose))
 }
 
 async fn say(stream: &mut Stream, code: i32, body: &[u8]) -> Option<()> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use palisade_catalog::audit::{Class, Decision, Event, Plane};
-use palisade_catalog::snapshot::{Access, TenantEntry};
+use palisade_catalog::snapshot::{Access, Login, TenantEntry};
 use palisade_wire::error::Fields;
 use palisade_wire::frame::message;
 use palisade_wire::startup::{
@@ -70,6 +70,14 @@ struct Admitted {
     parameters: Arc<Parameters>,
 }
 
+/// The verifier of the secret that a session stands on: it ends with it.
+fn proven_by<'l>(proof: &Proof, login: &'l Login) -> &'l str {
+    match (proof, &login.previous) {
+        (Proof::OldSecret, Some(previous)) => &previous.verifier,
+        _ => &login.verifier,
+    }
+}
+
 async fn admit(
     shared: &Arc<Shared>,
     opened: &mut Opened,
@@ -85,7 +93,7 @@ async fn admit(
     let known = snapshot.login(&request.database, &request.user).filter(|(_, login)| login.enabled);
     let proof = login::prove(shared, stream, scram, request, address, known).await?;
     let (tenant, login) = match (&proof, known) {
-        (Proof::Secret | Proof::Token(_), Some(known)) => known,
+        (Proof::Secret | Proof::OldSecret | Proof::Token(_), Some(known)) => known,
         (Proof::NoToken(why), _) => return Some(Err(fatal("28000", why))),
         (proof, known) => {
             let reason = if let Proof::Nothing(reason) = proof { reason } else { "unknown_login" };
@@ -113,7 +121,7 @@ async fn admit(
         login: login.name.to_string(),
         role: login.server_role.clone(),
         generation: login.generation,
-        verifier: login.verifier.clone(),
+        verifier: proven_by(&proof, login).to_owned(),
         address,
         encrypted: stream.encrypted(),
         timeouts: pool.timeouts,

@@ -1,7 +1,7 @@
 //! `palisade tenant …`
 
-use anyhow::Result;
-use clap::Subcommand;
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::api::{Api, ApiArgs, encode};
@@ -40,45 +40,13 @@ pub(crate) enum Command {
         api: ApiArgs,
     },
     /// Show a tenant's state and its last operation
-    Status {
-        /// Slug or id
-        tenant: String,
-        #[command(flatten)]
-        api: ApiArgs,
-    },
+    Status(Named),
     /// Refuse and end the tenant's connections
-    Suspend {
-        /// Slug or id
-        tenant: String,
-        /// Why; stands in the audit trail
-        #[arg(long, default_value = "")]
-        reason: String,
-        #[command(flatten)]
-        api: ApiArgs,
-    },
+    Suspend(Reasoned),
     /// Let the tenant's connections in again
-    Resume {
-        /// Slug or id
-        tenant: String,
-        /// Why; stands in the audit trail
-        #[arg(long, default_value = "")]
-        reason: String,
-        #[command(flatten)]
-        api: ApiArgs,
-    },
+    Resume(Reasoned),
     /// Roll a tenant back; without --confirm it only says what would happen
-    Rollback {
-        /// Slug or id
-        tenant: String,
-        /// The token that the call without --confirm printed
-        #[arg(long)]
-        confirm: Option<String>,
-        /// Why; stands in the audit trail
-        #[arg(long, default_value = "")]
-        reason: String,
-        #[command(flatten)]
-        api: ApiArgs,
-    },
+    Rollback(Confirmed),
     /// Change a tenant's slug, name, plan, pool mode or limits
     Set {
         /// Slug or id
@@ -101,18 +69,7 @@ pub(crate) enum Command {
         api: ApiArgs,
     },
     /// Delete a tenant; without --confirm it only says what would happen. Its data stays for the retention
-    Delete {
-        /// Slug or id; a deleted tenant's id ends its retention
-        tenant: String,
-        /// The token that the call without --confirm printed
-        #[arg(long)]
-        confirm: Option<String>,
-        /// Why; stands in the audit trail
-        #[arg(long, default_value = "")]
-        reason: String,
-        #[command(flatten)]
-        api: ApiArgs,
-    },
+    Delete(Confirmed),
     /// Give a deleted tenant back
     Undelete {
         /// The tenant's id
@@ -123,34 +80,88 @@ pub(crate) enum Command {
         #[command(flatten)]
         api: ApiArgs,
     },
+    /// Write a dump of a tenant to the standard output, as of a database of its own
+    Export {
+        /// Slug or id
+        tenant: String,
+        /// Leave the data out
+        #[arg(long)]
+        structure_only: bool,
+        #[command(flatten)]
+        api: ApiArgs,
+    },
+    /// Make a tenant from another; prints its connection strings once
+    Clone {
+        /// Slug or id of the tenant that is cloned
+        tenant: String,
+        /// The new tenant's name in connection strings
+        slug: String,
+        /// Leave the data out
+        #[arg(long)]
+        structure_only: bool,
+        #[command(flatten)]
+        api: ApiArgs,
+    },
     /// Give a login a new secret; prints it once
     Rotate {
         /// Slug or id
         tenant: String,
         /// The login: owner, app, readonly …
         login: String,
+        /// How long the old secret stays good beside the new one
+        #[arg(long, default_value_t = 0)]
+        grace_seconds: u32,
         #[command(flatten)]
         api: ApiArgs,
     },
+}
+
+/// Which tenant
+#[derive(Args)]
+pub(crate) struct Named {
+    /// Slug or id; of a deleted tenant the id
+    tenant: String,
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+/// Which tenant, and why
+#[derive(Args)]
+pub(crate) struct Reasoned {
+    #[command(flatten)]
+    named: Named,
+    /// Why; stands in the audit trail
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+/// Which tenant, why, and the confirmation of a deed that takes away
+#[derive(Args)]
+pub(crate) struct Confirmed {
+    #[command(flatten)]
+    reasoned: Reasoned,
+    /// The token that the call without --confirm printed
+    #[arg(long)]
+    confirm: Option<String>,
 }
 
 pub(crate) fn run(command: Command) -> Result<()> {
     match command {
         Command::Create { slug, name, template, plan, api } => create(&slug, name, template, plan, &api),
         Command::List { state, search, api } => list(state, search, &api),
-        Command::Status { tenant, api } => status(&tenant, &api),
-        Command::Suspend { tenant, reason, api } => switch("suspend", &tenant, &reason, &api),
-        Command::Resume { tenant, reason, api } => switch("resume", &tenant, &reason, &api),
-        Command::Rollback { tenant, confirm, reason, api } => rollback(&tenant, confirm, &reason, &api),
+        Command::Status(named) => status(&named),
+        Command::Suspend(reasoned) => switch("suspend", &reasoned),
+        Command::Resume(reasoned) => switch("resume", &reasoned),
+        Command::Rollback(confirmed) => rollback(&confirmed),
         Command::Set { tenant, slug, name, plan, pool_mode, limits, api } => {
             let fields = [("slug", slug), ("display_name", name), ("plan", plan), ("pool_mode", pool_mode)];
             set(&tenant, fields, &limits, &api)
         }
-        Command::Delete { tenant, confirm, reason, api } => {
-            delete(&tenant, confirm.as_deref(), &reason, &api)
-        }
+        Command::Delete(confirmed) => delete(&confirmed),
         Command::Undelete { tenant, slug, api } => undelete(&tenant, slug, &api),
-        Command::Rotate { tenant, login, api } => rotate(&tenant, &login, &api),
+        Command::Export { tenant, structure_only, api } => export(&tenant, structure_only, &api),
+        Command::Clone { tenant, slug, structure_only, api } => clone(&tenant, &slug, structure_only, &api),
+        Command::Rotate { tenant, login, grace_seconds, api } => rotate(&tenant, &login, grace_seconds, &api),
     }
 }
 
@@ -223,7 +234,7 @@ fn list(state: Option<String>, search: Option<String>, args: &ApiArgs) -> Result
     Ok(())
 }
 
-fn status(tenant: &str, args: &ApiArgs) -> Result<()> {
+fn status(Named { tenant, api: args }: &Named) -> Result<()> {
     let answer = Api::new(args)?.get(&format!("/tenants/{}/status", encode(tenant)))?;
     if args.json {
         return print_json(&answer);
@@ -237,7 +248,7 @@ fn status(tenant: &str, args: &ApiArgs) -> Result<()> {
     Ok(())
 }
 
-fn switch(verb: &str, tenant: &str, reason: &str, args: &ApiArgs) -> Result<()> {
+fn switch(verb: &str, Reasoned { named: Named { tenant, api: args }, reason }: &Reasoned) -> Result<()> {
     let answer = Api::new(args)?.post(
         &format!("/tenants/{}/{verb}", encode(tenant)),
         &json!({ "reason": reason }),
@@ -250,7 +261,8 @@ fn switch(verb: &str, tenant: &str, reason: &str, args: &ApiArgs) -> Result<()> 
     Ok(())
 }
 
-fn rollback(tenant: &str, confirm: Option<String>, reason: &str, args: &ApiArgs) -> Result<()> {
+fn rollback(Confirmed { reasoned, confirm }: &Confirmed) -> Result<()> {
+    let Reasoned { named: Named { tenant, api: args }, reason } = reasoned;
     let path = format!("/tenants/{}/rollback", encode(tenant));
     let api = Api::new(args)?;
     let Some(confirm) = confirm else {
@@ -302,7 +314,8 @@ fn set(tenant: &str, fields: [(&str, Option<String>); 4], limits: &Limits, args:
     Ok(())
 }
 
-fn delete(tenant: &str, confirm: Option<&str>, reason: &str, args: &ApiArgs) -> Result<()> {
+fn delete(Confirmed { reasoned, confirm }: &Confirmed) -> Result<()> {
+    let Reasoned { named: Named { tenant, api: args }, reason } = reasoned;
     let path = format!("/tenants/{}", encode(tenant));
     let api = Api::new(args)?;
     let Some(confirm) = confirm else {
@@ -332,12 +345,43 @@ fn undelete(tenant: &str, slug: Option<String>, args: &ApiArgs) -> Result<()> {
     Ok(())
 }
 
-fn rotate(tenant: &str, login: &str, args: &ApiArgs) -> Result<()> {
+fn rotate(tenant: &str, login: &str, grace_seconds: u32, args: &ApiArgs) -> Result<()> {
     let path = format!("/tenants/{}/logins/{}/rotate", encode(tenant), encode(login));
-    let answer = Api::new(args)?.post(&path, &json!({}), None)?;
+    let answer = Api::new(args)?.post(&path, &json!({ "grace_seconds": grace_seconds }), None)?;
     if args.json {
         return print_json(&answer);
     }
     println!("{}", text(&answer["url"]));
+    Ok(())
+}
+
+fn export(tenant: &str, structure_only: bool, args: &ApiArgs) -> Result<()> {
+    let path = format!("/tenants/{}/export", encode(tenant));
+    let mut dump = Api::new(args)?.download(&path, &json!({ "structure_only": structure_only }))?;
+    // A dump that breaks off ends with an error, not with half a file that looks whole.
+    std::io::copy(&mut dump, &mut std::io::stdout().lock()).context("the dump broke off; it is not whole")?;
+    Ok(())
+}
+
+fn clone(tenant: &str, slug: &str, structure_only: bool, args: &ApiArgs) -> Result<()> {
+    let path = format!("/tenants/{}/clone", encode(tenant));
+    let body = json!({ "slug": slug, "structure_only": structure_only });
+    let key = uuid::Uuid::new_v4().to_string();
+    let api = Api::new(args)?;
+    let answer = api.post(&path, &body, Some(&key))?;
+    let ended = operation::wait_for(&api, &text(&answer["operation"]["id"]), args.json)?;
+    if args.json {
+        print_json(
+            &json!({ "operation": ended, "tenant": answer["tenant"], "credentials": answer["credentials"] }),
+        )?;
+    }
+    if ended["state"] != "succeeded" {
+        anyhow::bail!("the clone is {}: {}", text(&ended["state"]), text(&ended["error"]["message"]));
+    }
+    if !args.json {
+        for credential in items(&answer, "credentials") {
+            println!("{:<9} {}", text(&credential["login"]), text(&credential["url"]));
+        }
+    }
     Ok(())
 }

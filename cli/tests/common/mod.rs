@@ -142,6 +142,44 @@ impl Installation {
         request(self.api_port, method, path, token, body)
     }
 
+    /// One request with headers of its own: status, headers, body.
+    pub(crate) fn with_headers(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Result<(u16, BTreeMap<String, String>, Value), String> {
+        with_headers(self.api_port, method, path, headers, body)
+    }
+
+    /// The API's port.
+    pub(crate) fn api_port(&self) -> u16 {
+        self.api_port
+    }
+
+    /// Runs pg_ctl on the installation's own PostgreSQL.
+    pub(crate) fn pg_ctl(&self, args: &[&str]) {
+        let data = self.folder.join("postgres");
+        let place =
+            if data.join("PG_VERSION").exists() { data } else { std::fs::canonicalize(&data).unwrap() };
+        let bin =
+            Command::new("sh").args(["-c", "ls -d /usr/lib/postgresql/*/bin | tail -1"]).output().unwrap();
+        let bin = String::from_utf8(bin.stdout).unwrap();
+        let tool = format!("{}/pg_ctl", bin.trim());
+        let mut command = match std::env::var("USER").as_deref() {
+            Ok("root") | Err(_) => Command::new("setpriv"),
+            _ => Command::new(&tool),
+        };
+        if command.get_program() == "setpriv" {
+            // PostgreSQL refuses root.
+            command.args(["--reuid=postgres", "--regid=postgres", "--init-groups", &tool]);
+        }
+        command.arg("-D").arg(place).args(args);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        assert!(command.status().unwrap().success(), "pg_ctl {args:?}");
+    }
+
     /// The metrics, by name and labels.
     pub(crate) fn metrics(&self) -> BTreeMap<String, f64> {
         let url = format!("http://127.0.0.1:{}/metrics", self.metrics_port);
@@ -216,6 +254,43 @@ fn request(port: u16, method: &str, path: &str, token: &str, body: Option<Value>
         }
     };
     self::answer(answer.map_err(|e| e.to_string())?)
+}
+
+/// One request with headers of its own.
+pub(crate) fn with_headers(
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<Value>,
+) -> Result<(u16, BTreeMap<String, String>, Value), String> {
+    let agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .allow_non_standard_methods(true)
+        .timeout_global(Some(Duration::from_secs(60)))
+        .build()
+        .new_agent();
+    let mut request =
+        ureq::http::Request::builder().method(method).uri(format!("http://127.0.0.1:{port}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let text = match body {
+        Some(body) => {
+            request = request.header("Content-Type", "application/json");
+            body.to_string()
+        }
+        None => String::new(),
+    };
+    let mut answer = agent.run(request.body(text).map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
+    let text = answer.body_mut().read_to_string().map_err(|e| e.to_string())?;
+    let header = |(name, value): (&ureq::http::HeaderName, &ureq::http::HeaderValue)| {
+        (name.to_string(), value.to_str().unwrap_or_default().to_owned())
+    };
+    let headers = answer.headers().iter().map(header).collect();
+    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    Ok((answer.status().as_u16(), headers, body))
 }
 
 fn stream(port: u16, path: &str, token: &str, last: Option<&str>, most: usize) -> String {

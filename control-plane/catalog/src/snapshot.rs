@@ -44,6 +44,18 @@ pub struct Login {
     pub generation: u32,
     /// `false` refuses this login.
     pub enabled: bool,
+    /// The secret before the last rotation, while it is still good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Previous>,
+}
+
+/// A secret that is good for a while after its rotation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previous {
+    /// As [`Login::verifier`], with the same salt and iterations.
+    pub verifier: String,
+    /// Until when, in seconds since 1970.
+    pub until: i64,
 }
 
 /// Limits of one tenant; `None` takes the proxy's default. A field that a reader does not know is passed over, so that

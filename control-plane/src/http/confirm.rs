@@ -17,7 +17,8 @@ pub(crate) fn issue(shared: &Shared, deed: &str, thing: &str, state: &str) -> St
     sign(shared, &[deed, thing, state], OffsetDateTime::now_utc().unix_timestamp() + CONFIRM_SECONDS)
 }
 
-fn sign(shared: &Shared, about: &[&str], until: i64) -> String {
+/// A signature over some texts, good until a time.
+pub(crate) fn sign(shared: &Shared, about: &[&str], until: i64) -> String {
     let key = shared.master.server_password("confirmation", 1);
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("HMAC takes a key of any length");
     for part in about {

@@ -1,8 +1,13 @@
 //! Every endpoint below `/api/v1` with the right that it needs, and every role with its rights: the whole matrix. The
 //! golden file `control-plane/rights.golden` shows it; a test fails for an endpoint that is missing.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use casbin::{CoreApi, DefaultModel, Enforcer, StringAdapter};
+
 /// What an endpoint needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Right {
     /// See tenants, operations, templates, plans.
     View,
@@ -10,70 +15,127 @@ pub(crate) enum Right {
     Audit,
     /// Make tenants and change what can be changed back.
     Operate,
+    /// Make and revoke API tokens.
+    Secure,
     /// Take away, and change what holds for all tenants.
     Admin,
 }
 
+/// What an endpoint means to a caller whose tenants are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// The tenant of the path must be the caller's.
+    Tenant,
+    /// The operation of the path must be of a tenant of the caller's.
+    Operation,
+    /// The handler leaves other tenants out.
+    Listed,
+    /// Nothing in it is a tenant's.
+    Common,
+    /// It is about all tenants: only for callers of all tenants.
+    Global,
+}
+
 /// The roles that a token may have.
-pub(crate) const ROLES: [&str; 4] = ["viewer", "auditor", "operator", "admin"];
+pub(crate) const ROLES: [&str; 6] = ["viewer", "auditor", "operator", "security", "admin", "owner"];
+
+/// Every right, and how the policy calls it.
+pub(crate) const RIGHTS: [(Right, &str); 5] = [
+    (Right::View, "view"),
+    (Right::Audit, "audit"),
+    (Right::Operate, "operate"),
+    (Right::Secure, "secure"),
+    (Right::Admin, "admin"),
+];
+
+/// Who has which right, as casbin answered: each question is asked once.
+static ALLOWED: LazyLock<BTreeSet<(&'static str, Right)>> = LazyLock::new(|| {
+    let enforcer = futures::executor::block_on(async {
+        let model = DefaultModel::from_str(include_str!("../../rights.conf")).await?;
+        Enforcer::new(model, StringAdapter::new(include_str!("../../rights.csv"))).await
+    });
+    let enforcer = match enforcer {
+        Ok(enforcer) => enforcer,
+        Err(error) => {
+            tracing::error!(%error, "the rights cannot be read; nobody has any");
+            return BTreeSet::new();
+        }
+    };
+    let questions = ROLES.into_iter().flat_map(|role| RIGHTS.map(|(right, name)| (role, right, name)));
+    let allowed = questions.filter(|(role, _, name)| enforcer.enforce((*role, *name)).unwrap_or(false));
+    allowed.map(|(role, right, _)| (role, right)).collect()
+});
 
 /// Whether a role has a right. An unknown role has none.
 pub(crate) fn allows(role: &str, right: Right) -> bool {
-    match role {
-        "admin" => true,
-        "operator" => matches!(right, Right::View | Right::Operate),
-        "auditor" => matches!(right, Right::View | Right::Audit),
-        "viewer" => right == Right::View,
-        _ => false,
-    }
+    ROLES.iter().find(|known| **known == role).is_some_and(|known| ALLOWED.contains(&(*known, right)))
 }
 
-/// Method, path and right of every endpoint.
-pub(crate) const ENDPOINTS: &[(&str, &str, Right)] = &[
-    ("GET", "/tenants", Right::View),
-    ("POST", "/tenants", Right::Operate),
-    ("GET", "/tenants/{id}", Right::View),
-    ("PATCH", "/tenants/{id}", Right::Operate),
-    ("DELETE", "/tenants/{id}", Right::Admin),
-    ("POST", "/tenants/{id}/undelete", Right::Admin),
-    ("GET", "/tenants/{id}/status", Right::View),
-    ("POST", "/tenants/{id}/rollback", Right::Admin),
-    ("POST", "/tenants/{id}/suspend", Right::Operate),
-    ("POST", "/tenants/{id}/resume", Right::Operate),
-    ("POST", "/tenants/{id}/logins/{login}/rotate", Right::Operate),
-    ("GET", "/operations/{id}", Right::View),
-    ("GET", "/operations/{id}/events", Right::View),
-    ("GET", "/events", Right::View),
-    ("GET", "/migrations", Right::View),
-    ("POST", "/migrations", Right::Admin),
-    ("GET", "/migrations/{id}", Right::View),
-    ("GET", "/migrations/{id}/targets", Right::View),
-    ("POST", "/migrations/{id}/pause", Right::Operate),
-    ("POST", "/migrations/{id}/resume", Right::Admin),
-    ("POST", "/migrations/{id}/abort", Right::Admin),
-    ("POST", "/migrations/{id}/retry", Right::Admin),
-    ("GET", "/drift", Right::View),
-    ("GET", "/tenants/{id}/drift", Right::View),
-    ("GET", "/templates", Right::View),
-    ("POST", "/templates", Right::Admin),
-    ("GET", "/warm-pool", Right::View),
-    ("GET", "/plans", Right::View),
-    ("PUT", "/plans/{name}", Right::Admin),
-    ("GET", "/policy", Right::View),
-    ("POST", "/policy", Right::Admin),
-    ("POST", "/policy/check", Right::View),
-    ("POST", "/policy/rollback", Right::Admin),
-    ("GET", "/policy/epochs", Right::View),
-    ("GET", "/policy/epochs/{epoch}", Right::View),
-    ("PUT", "/tenants/{id}/policy-mode", Right::Admin),
-    ("GET", "/audit", Right::Audit),
-    ("POST", "/explain", Right::View),
-    ("GET", "/whoami", Right::View),
+/// Method, path, right and scope of every endpoint.
+pub(crate) const ENDPOINTS: &[(&str, &str, Right, Scope)] = &[
+    ("GET", "/tenants", Right::View, Scope::Listed),
+    ("POST", "/tenants", Right::Operate, Scope::Global),
+    ("GET", "/tenants/{id}", Right::View, Scope::Tenant),
+    ("PATCH", "/tenants/{id}", Right::Operate, Scope::Tenant),
+    ("DELETE", "/tenants/{id}", Right::Admin, Scope::Tenant),
+    ("POST", "/tenants/{id}/undelete", Right::Admin, Scope::Tenant),
+    ("GET", "/tenants/{id}/status", Right::View, Scope::Tenant),
+    ("POST", "/tenants/{id}/rollback", Right::Admin, Scope::Tenant),
+    ("POST", "/tenants/{id}/suspend", Right::Operate, Scope::Tenant),
+    ("POST", "/tenants/{id}/resume", Right::Operate, Scope::Tenant),
+    ("POST", "/tenants/{id}/logins/{login}/rotate", Right::Operate, Scope::Tenant),
+    ("POST", "/tenants/{id}/export", Right::Admin, Scope::Tenant),
+    ("POST", "/tenants/{id}/clone", Right::Admin, Scope::Tenant),
+    ("GET", "/slugs/{slug}", Right::View, Scope::Common),
+    ("GET", "/operations", Right::View, Scope::Listed),
+    ("GET", "/operations/{id}", Right::View, Scope::Operation),
+    ("GET", "/operations/{id}/wait", Right::View, Scope::Operation),
+    ("POST", "/operations/{id}/cancel", Right::Operate, Scope::Operation),
+    ("GET", "/operations/{id}/events", Right::View, Scope::Operation),
+    ("GET", "/events", Right::View, Scope::Global),
+    ("GET", "/migrations", Right::View, Scope::Global),
+    ("POST", "/migrations", Right::Admin, Scope::Global),
+    ("GET", "/migrations/{id}", Right::View, Scope::Global),
+    ("GET", "/migrations/{id}/targets", Right::View, Scope::Global),
+    ("GET", "/migrations/{id}/events", Right::View, Scope::Global),
+    ("POST", "/migrations/{id}/pause", Right::Operate, Scope::Global),
+    ("POST", "/migrations/{id}/resume", Right::Admin, Scope::Global),
+    ("POST", "/migrations/{id}/abort", Right::Admin, Scope::Global),
+    ("POST", "/migrations/{id}/retry", Right::Admin, Scope::Global),
+    ("GET", "/drift", Right::View, Scope::Global),
+    ("GET", "/tenants/{id}/drift", Right::View, Scope::Tenant),
+    ("GET", "/templates", Right::View, Scope::Common),
+    ("POST", "/templates", Right::Admin, Scope::Global),
+    ("GET", "/warm-pool", Right::View, Scope::Global),
+    ("GET", "/plans", Right::View, Scope::Common),
+    ("PUT", "/plans/{name}", Right::Admin, Scope::Global),
+    ("GET", "/policy", Right::View, Scope::Global),
+    ("POST", "/policy", Right::Admin, Scope::Global),
+    ("POST", "/policy/check", Right::View, Scope::Global),
+    ("POST", "/policy/rollback", Right::Admin, Scope::Global),
+    ("GET", "/policy/epochs", Right::View, Scope::Global),
+    ("GET", "/policy/epochs/{epoch}", Right::View, Scope::Global),
+    ("PUT", "/tenants/{id}/policy-mode", Right::Admin, Scope::Tenant),
+    ("GET", "/audit", Right::Audit, Scope::Global),
+    ("POST", "/explain", Right::View, Scope::Listed),
+    ("GET", "/whoami", Right::View, Scope::Common),
+    ("GET", "/tokens", Right::Secure, Scope::Global),
+    ("POST", "/tokens", Right::Secure, Scope::Global),
+    ("DELETE", "/tokens/{id}", Right::Secure, Scope::Global),
+    ("GET", "/approvals", Right::View, Scope::Global),
+    ("POST", "/approvals/{id}/approve", Right::View, Scope::Global),
+    ("POST", "/approvals/{id}/refuse", Right::View, Scope::Global),
+    ("GET", "/session", Right::View, Scope::Common),
+    ("POST", "/session", Right::View, Scope::Common),
+    ("DELETE", "/session", Right::View, Scope::Common),
 ];
 
-/// The right of an endpoint. `None`: it is not in the table, and nobody's.
-pub(crate) fn right(method: &str, route: &str) -> Option<Right> {
-    ENDPOINTS.iter().find(|(m, p, _)| *m == method && *p == route).map(|(_, _, right)| *right)
+/// The right and scope of an endpoint. `None`: it is not in the table, and nobody's.
+pub(crate) fn right(method: &str, route: &str) -> Option<(Right, Scope)> {
+    ENDPOINTS
+        .iter()
+        .find(|(m, p, ..)| *m == method && *p == route)
+        .map(|(_, _, right, scope)| (*right, *scope))
 }
 
 #[cfg(test)]
@@ -82,10 +144,13 @@ mod tests {
 
     /// The matrix as text: one line for each endpoint, who may and who may not.
     fn matrix() -> String {
-        let mut out = String::from("# endpoint: roles that may. Written by the test; review every change.\n");
-        for (method, path, right) in ENDPOINTS {
+        let mut out = String::from(
+            "# endpoint: roles that may, and what it means to a caller whose tenants are named. Written by the test; review every change.\n",
+        );
+        for (method, path, right, scope) in ENDPOINTS {
             let may: Vec<_> = ROLES.into_iter().filter(|role| allows(role, *right)).collect();
-            out.push_str(&format!("{method:<6} {path:<45} {}\n", may.join(" ")));
+            let scope = format!("{scope:?}").to_lowercase();
+            out.push_str(&format!("{method:<6} {path:<45} {:<45} {scope}\n", may.join(" ")));
         }
         out
     }
@@ -102,8 +167,9 @@ mod tests {
 
     #[test]
     fn unknown_roles_and_endpoints_have_nothing() {
-        for right in [Right::View, Right::Audit, Right::Operate, Right::Admin] {
+        for right in RIGHTS.map(|(right, _)| right) {
             assert!(!allows("", right) && !allows("root", right));
+            assert!(allows("owner", right));
         }
         assert_eq!(right("DELETE", "/audit"), None);
     }

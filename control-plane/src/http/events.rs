@@ -19,11 +19,11 @@ use crate::http::problem::Problem;
 use crate::{Shared, operations};
 
 /// Longest life of one stream; its reader comes again with Last-Event-ID. Bounds how long a spent token sees events.
-const LIFE: Duration = Duration::from_secs(600);
+pub(crate) const LIFE: Duration = Duration::from_secs(600);
 /// A watcher looks by itself this often, should a notification be lost.
-const LOOK: Duration = Duration::from_secs(2);
+pub(crate) const LOOK: Duration = Duration::from_secs(2);
 /// A comment keeps the connection open this often.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Watch an operation
 ///
@@ -41,7 +41,7 @@ pub(crate) async fn operation_events(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let id: Uuid = id.parse().map_err(|_| Problem::invalid("an operation's id is a UUID"))?;
     let client = shared.pool.get().await?;
-    if operations::find(&client, Some(id), "").await?.is_none() {
+    if operations::find(&client, id).await?.is_none() {
         return Err(Problem::not_found("there is no operation with this id"));
     }
     drop(client);
@@ -66,7 +66,7 @@ pub(crate) async fn all_events(
     watch(shared, cursor)
 }
 
-fn last_id(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn last_id(headers: &HeaderMap) -> Option<&str> {
     headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty())
 }
 

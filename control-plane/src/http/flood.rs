@@ -1,16 +1,13 @@
-//! Bounds how many refusals of one address are written down: the first few at once, then a few a minute; what was left
-//! out is counted in the next that is written.
+//! Buckets of tokens, one for each key: the first few at once, then one in a while; what was left out is counted in the
+//! next that is let through.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-/// Most refusals of one address that are written at once.
-const BURST: u32 = 10;
-/// One more is written after this time.
-const REFILL: Duration = Duration::from_secs(6);
-/// Most addresses that are remembered; the rest share one place.
-const ADDRESSES: usize = 4_096;
+/// Most keys that are remembered; the rest share one place.
+const KEYS: usize = 4_096;
 
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
@@ -19,28 +16,37 @@ struct Bucket {
     suppressed: u64,
 }
 
-/// The remembered addresses.
-#[derive(Debug, Default)]
-pub(crate) struct Flood {
-    buckets: HashMap<IpAddr, Bucket>,
+/// The remembered keys.
+#[derive(Debug)]
+pub(crate) struct Buckets<K> {
+    burst: u32,
+    refill: Duration,
+    /// `None` is the shared place.
+    buckets: HashMap<Option<K>, Bucket>,
 }
 
-impl Flood {
-    /// Whether a refusal of an address is to be written now: how many were left out since the last one that was.
-    pub(crate) fn admit(&mut self, address: IpAddr, now: Instant) -> Option<u64> {
-        let mut key = network(address);
-        if !self.buckets.contains_key(&key) && self.buckets.len() >= ADDRESSES {
-            let rested = REFILL * BURST;
+impl<K: Eq + Hash> Buckets<K> {
+    /// So many at once, then one more after each time.
+    pub(crate) fn new(burst: u32, refill: Duration) -> Self {
+        Self { burst, refill, buckets: HashMap::new() }
+    }
+
+    /// Whether one more of a key is let through now: how many were left out since the last one that was.
+    pub(crate) fn admit(&mut self, key: K, now: Instant) -> Option<u64> {
+        let mut key = Some(key);
+        if !self.buckets.contains_key(&key) && self.buckets.len() >= KEYS {
+            let rested = self.refill * self.burst;
             self.buckets.retain(|_, b| b.suppressed > 0 || now.duration_since(b.since) < rested);
-            if self.buckets.len() >= ADDRESSES {
-                key = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+            if self.buckets.len() >= KEYS {
+                key = None;
             }
         }
-        let bucket = self.buckets.entry(key).or_insert(Bucket { tokens: BURST, since: now, suppressed: 0 });
-        let earned = now.duration_since(bucket.since).as_nanos() / REFILL.as_nanos();
+        let burst = self.burst;
+        let bucket = self.buckets.entry(key).or_insert(Bucket { tokens: burst, since: now, suppressed: 0 });
+        let earned = now.duration_since(bucket.since).as_nanos() / self.refill.as_nanos().max(1);
         let earned = u32::try_from(earned).unwrap_or(u32::MAX);
         if earned > 0 {
-            bucket.tokens = bucket.tokens.saturating_add(earned).min(BURST);
+            bucket.tokens = bucket.tokens.saturating_add(earned).min(burst);
             bucket.since = now;
         }
         if bucket.tokens == 0 {
@@ -53,7 +59,7 @@ impl Flood {
 }
 
 /// Who has one IPv6 address has its whole /64.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
@@ -67,10 +73,13 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    const BURST: u32 = 10;
+    const REFILL: Duration = Duration::from_secs(6);
+
     #[test]
     fn a_burst_is_written_then_a_few_and_the_rest_is_counted() {
-        let (mut flood, start) = (Flood::default(), Instant::now());
-        let address = "10.0.0.1".parse().unwrap();
+        let (mut flood, start) = (Buckets::new(BURST, REFILL), Instant::now());
+        let address: IpAddr = "10.0.0.1".parse().unwrap();
         let written = (0..1_000).filter(|_| flood.admit(address, start).is_some()).count();
         assert_eq!(written, BURST as usize);
         assert_eq!(flood.admit(address, start + REFILL), Some(990));
@@ -80,12 +89,12 @@ mod tests {
 
     #[test]
     fn many_addresses_share_what_is_left() {
-        let (mut flood, start) = (Flood::default(), Instant::now());
+        let (mut flood, start) = (Buckets::new(BURST, REFILL), Instant::now());
         let written = (0..20_000u32)
             .filter(|n| flood.admit(IpAddr::V4((0x0a00_0000 + n).into()), start).is_some())
             .count();
-        assert_eq!(written, ADDRESSES + BURST as usize);
-        assert!(flood.buckets.len() <= ADDRESSES + 1);
+        assert_eq!(written, KEYS + BURST as usize);
+        assert!(flood.buckets.len() <= KEYS + 1);
         let (a, b) = ("2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap());
         assert_eq!(network(a), network(b));
     }

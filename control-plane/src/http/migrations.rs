@@ -22,6 +22,7 @@ use crate::lint::{LintedStatement, lint};
 use crate::{Shared, audit, provision, templates};
 
 pub(crate) mod control;
+pub(crate) mod watch;
 
 /// Most canaries and most percentages of waves.
 const NAMED: usize = 100;
@@ -124,7 +125,8 @@ pub(crate) async fn start(
     let mut client = shared.pool.get().await?;
     let template = templates::compiled(&**client, &wish.template, wish.to_version).await?;
     let template = template.ok_or_else(|| {
-        Problem::field("template", format!("there is no template \"{}\" with this version", wish.template))
+        Problem::unknown_template(format!("there is no template \"{}\" with this version", wish.template))
+            .about("template")
     })?;
     let candidates = fleet::candidates(&**client, &template.name, template.version).await?;
     let placed = fleet::waves(&candidates, &wish.canary, &wish.waves);

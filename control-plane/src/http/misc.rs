@@ -1,38 +1,23 @@
-//! Operations, templates, explain, health.
+//! Explain, health, and what is small.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use palisade_catalog::ids::RoleKind;
 use palisade_policies::Namespace;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use crate::deep::deep;
 use crate::http::Body;
-use crate::http::auth::Caller;
+use crate::http::auth::{self, Caller};
+use crate::http::endpoints::Scope;
 use crate::http::problem::Problem;
-use crate::operations::Operation;
 use crate::warm::WarmPool;
-use crate::{Shared, operations, policies, tenants, warm};
-
-/// Show an operation
-#[utoipa::path(get, path = "/operations/{id}", tag = "operations", params(("id" = String, Path, description = "The operation's id")),
-    responses((status = 200, body = Operation)))]
-pub(crate) async fn operation(
-    _: Caller,
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-) -> Result<Json<Operation>, Problem> {
-    let id: Uuid = id.parse().map_err(|_| Problem::invalid("an operation's id is a UUID"))?;
-    let client = shared.pool.get().await?;
-    let operation = operations::find(&client, Some(id), "").await?;
-    operation.map(Json).ok_or_else(|| Problem::not_found("there is no operation with this id"))
-}
+use crate::{Shared, policies, tenants, warm};
 
 /// Who the token is for.
 #[derive(Serialize, ToSchema)]
@@ -72,11 +57,12 @@ pub(crate) struct ExplainQuestion {
 /// Show how a statement is read, judged and rewritten
 #[utoipa::path(post, path = "/explain", tag = "policy", request_body = ExplainQuestion, responses((status = 200, body = crate::http::shapes::Explanation)))]
 pub(crate) async fn explain(
-    _: Caller,
+    caller: Caller,
     State(shared): State<Arc<Shared>>,
     Body(question): Body<ExplainQuestion>,
 ) -> Result<Json<Value>, Problem> {
     RoleKind::parse(&question.kind).map_err(|error| Problem::field("as", error.to_string()))?;
+    auth::within(&shared, &caller, Scope::Tenant, &question.tenant).await?;
     let client = shared.pool.get().await?;
     let tenant = tenants::find(&client, &question.tenant).await?;
     drop(client);
@@ -118,8 +104,5 @@ pub(crate) async fn no_such_endpoint() -> Problem {
 }
 
 pub(crate) async fn no_such_method() -> Problem {
-    Problem {
-        status: StatusCode::METHOD_NOT_ALLOWED.as_u16(),
-        ..Problem::bad_request("the endpoint has no such method")
-    }
+    Problem::method_not_allowed("the endpoint has no such method")
 }

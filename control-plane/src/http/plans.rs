@@ -49,6 +49,9 @@ pub(crate) struct PutPlan {
     description: String,
     #[serde(default)]
     limits: Limits,
+    /// Most tenants on it; null or absent is without end.
+    #[schema(minimum = 0)]
+    max_tenants: Option<i32>,
 }
 
 /// Make or change a plan
@@ -66,15 +69,18 @@ pub(crate) async fn put(
     let name = Slug::parse(&name).map_err(|e| Problem::field("name", e.to_string()))?.to_string();
     let description = short(body.description, "description")?;
     Problem::fields(body.limits.errors().into_iter().map(|(f, e)| (format!("limits.{f}"), e)))?;
+    if body.max_tenants.is_some_and(|most| most < 0) {
+        return Err(Problem::field("max_tenants", "must be 0 or more"));
+    }
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;
-    plans::put(&tx, &name, &description, body.limits).await?;
+    plans::put(&tx, &name, &description, body.limits, body.max_tenants).await?;
     if plans::count(&tx).await? > PLANS {
         return Err(Problem::conflict(format!("there are {PLANS} plans already, and no more may be made")));
     }
     let mut event =
         Event::new(OffsetDateTime::now_utc(), Class::A, Plane::Control, "plan.put", &caller.subject);
-    event.detail = json!({ "plan": name, "limits": body.limits });
+    event.detail = json!({ "plan": name, "limits": body.limits, "max_tenants": body.max_tenants });
     audit::insert(&tx, &event).await?;
     tx.commit().await?;
     let plan = plans::all(&client).await?.into_iter().find(|plan| plan.name == name);

@@ -22,6 +22,7 @@ use crate::tenants::Tenant;
 use crate::{Shared, operations, tenants};
 
 pub(crate) mod change;
+pub(crate) mod copy;
 pub(crate) mod create;
 pub(crate) mod rollback;
 pub(crate) mod switch;
@@ -71,15 +72,20 @@ pub(crate) struct TenantStatus {
 /// By slug. Deleted tenants are left out unless asked for.
 #[utoipa::path(get, path = "/tenants", tag = "tenants", params(TenantQuery), responses((status = 200, body = TenantPage)))]
 pub(crate) async fn list(
-    _: Caller,
+    caller: Caller,
     State(shared): State<Arc<Shared>>,
     Asked(page): Asked<TenantQuery>,
 ) -> Result<Json<TenantPage>, Problem> {
     let limit = page_size(page.limit)?;
     let after = page.cursor.as_deref().map(decode_cursor).transpose()?;
     let client = shared.pool.get().await?;
-    let (items, next) =
-        tenants::page(&client, page.state.as_deref(), page.q.as_deref(), after.as_deref(), limit).await?;
+    let wanted = tenants::Filter {
+        state: page.state.as_deref(),
+        search: page.q.as_deref(),
+        own: caller.tenants.as_deref(),
+        after: after.as_deref(),
+    };
+    let (items, next) = tenants::page(&client, &wanted, limit).await?;
     Ok(Json(TenantPage { items, next_cursor: next.map(|n| URL_SAFE_NO_PAD.encode(n)) }))
 }
 
@@ -113,7 +119,7 @@ pub(crate) async fn status(
 ) -> Result<Json<TenantStatus>, Problem> {
     let client = shared.pool.get().await?;
     let tenant = found(&client, &id).await?;
-    let operation = operations::find(&client, None, &tenant.id).await?;
+    let operation = operations::newest(&client, &tenant.id).await?;
     Ok(Json(TenantStatus {
         tenant_id: tenant.id,
         slug: tenant.slug,

@@ -2,7 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hmac::Mac;
 use pgwire::api::auth::sasl::scram::{ScramSecret, ScramServerAuth, ScramServerAuthWaitingForClientFinal};
+use pgwire::error::PgWireError;
+use sha2::Digest;
+use subtle::ConstantTimeEq;
 
 use crate::frame::c_string;
 
@@ -23,7 +27,20 @@ pub struct Authenticator {
 }
 
 /// Waits for the client's last message.
-pub struct Exchange(ScramServerAuthWaitingForClientFinal);
+pub struct Exchange {
+    waiting: ScramServerAuthWaitingForClientFinal,
+    /// The client's first message without its header, and our answer: what proofs are about.
+    said: String,
+}
+
+/// Whose secret the client has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// The verifier's.
+    Present,
+    /// The one before it.
+    Previous,
+}
 
 impl Authenticator {
     /// For a TLS connection with this certificate (PEM, the server's own first). A certificate whose signature has no
@@ -65,18 +82,50 @@ impl Authenticator {
         };
         let secret = secret(verifier).filter(|_| known).ok_or(Failed)?;
         let answer = self.auth.on_client_first_message_with_secret(message, secret).map_err(|_| Failed)?;
-        Ok((answer.0.into_bytes(), Exchange(answer.1)))
+        let said =
+            std::str::from_utf8(message).ok().and_then(|text| text.splitn(3, ',').nth(2)).ok_or(Failed)?;
+        let said = format!("{said},{}", answer.0);
+        Ok((answer.0.into_bytes(), Exchange { waiting: answer.1, said }))
     }
 }
 
 impl Exchange {
-    /// Checks the client's proof; the answer proves the server to the client.
+    /// Checks the client's proof against the verifier, then against the one before it, which has the same salt; the answer
+    /// proves the server to the client.
     ///
     /// # Errors
     /// [`Failed`].
-    pub fn finish(self, body: &[u8]) -> Result<Vec<u8>, Failed> {
-        self.0.on_client_final_message(body).map(String::into_bytes).map_err(|_| Failed)
+    pub fn finish(self, body: &[u8], previous: Option<&str>) -> Result<(Vec<u8>, Whose), Failed> {
+        match self.waiting.on_client_final_message(body) {
+            Ok(answer) => Ok((answer.into_bytes(), Whose::Present)),
+            // Binding and nonce are right, the proof is not: it may be of the secret before.
+            Err(PgWireError::InvalidPassword(_)) => {
+                let answer = previous.and_then(|verifier| self.older(body, verifier)).ok_or(Failed)?;
+                Ok((answer, Whose::Previous))
+            }
+            Err(_) => Err(Failed),
+        }
     }
+
+    /// The same check as pgwire's, against another verifier.
+    fn older(&self, body: &[u8], verifier: &str) -> Option<Vec<u8>> {
+        let Some(ScramSecret::Verifier { stored_key, server_key, .. }) = secret(verifier) else {
+            return None;
+        };
+        let (message, proof) = std::str::from_utf8(body).ok()?.rsplit_once(",p=")?;
+        let about = format!("{},{message}", self.said);
+        let proof = STANDARD.decode(proof).ok().filter(|proof| proof.len() == stored_key.len())?;
+        let signature = sign(&stored_key, &about);
+        let key: Vec<u8> = proof.iter().zip(&signature).map(|(a, b)| a ^ b).collect();
+        let same: bool = sha2::Sha256::digest(&key).ct_eq(&stored_key).into();
+        same.then(|| format!("v={}", STANDARD.encode(sign(&server_key, &about))).into_bytes())
+    }
+}
+
+fn sign(key: &[u8], text: &str) -> Vec<u8> {
+    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(text.as_bytes());
+    mac.finalize().into_bytes().to_vec()
 }
 
 /// `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`.
@@ -96,7 +145,6 @@ fn secret(verifier: &str) -> Option<ScramSecret> {
 /// A verifier of a secret that nobody has, the same for the same name: an unknown login looks like a known one.
 #[must_use]
 pub fn mock_verifier(key: &[u8], name: &str) -> String {
-    use hmac::Mac;
     let derive = |what: &str| {
         let mut mac =
             hmac::Hmac::<sha2::Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");

@@ -71,6 +71,11 @@ fn checked(body: ChangeTenant) -> Result<settings::Change, Problem> {
     if let Some(limits) = &body.limits {
         errors.extend(limits.errors().into_iter().map(|(f, e)| (format!("limits.{f}"), e)));
     }
+    if let ([(field, _)], Some(Err(error))) = (&*errors, body.slug.as_deref().map(Slug::parse))
+        && field == "slug"
+    {
+        return Err(Problem::slug(&error));
+    }
     Problem::fields(errors)?;
     let display_name = body.display_name.map(|name| short(name, "display_name")).transpose()?;
     Ok(settings::Change {

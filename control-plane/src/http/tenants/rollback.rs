@@ -86,7 +86,9 @@ pub(crate) struct RollbackPlan {
 /// What has happened.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RolledBack {
+    #[schema(required = true)]
     tenant: Option<Tenant>,
+    #[schema(required = true)]
     operation: Option<Operation>,
 }
 
@@ -216,7 +218,7 @@ pub(crate) async fn undelete(
     Body(body): Body<Undelete>,
 ) -> Result<Json<RolledBack>, Problem> {
     let slug = body.slug.as_deref().map(Slug::parse).transpose();
-    let slug = slug.map_err(|e| Problem::field("slug", e.to_string()))?;
+    let slug = slug.map_err(|e| Problem::slug(&e))?;
     let reason = short(body.reason, "reason")?;
     let tenant = tenant(&shared, &id).await?;
     let operation = deletion::undelete(&shared, &tenant, slug.as_ref(), &caller.subject, &reason).await?;
@@ -233,6 +235,6 @@ async fn done(shared: &Shared, id: &str, operation: Uuid) -> Result<Json<Rollbac
 
 async fn result(shared: &Shared, id: &str, operation: Uuid) -> Result<RolledBack, Problem> {
     let client = shared.pool.get().await?;
-    let operation = operations::find(&client, Some(operation), "").await?;
+    let operation = operations::find(&client, operation).await?;
     Ok(RolledBack { tenant: tenants::find(&client, id).await?, operation })
 }

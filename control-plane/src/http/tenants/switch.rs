@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{TenantAnswer, found};
 use crate::http::auth::Caller;
 use crate::http::problem::Problem;
-use crate::http::{Body, short};
+use crate::http::{Body, MaybeBody, short};
 use crate::provision::Credential;
 use crate::{Shared, lifecycle};
 
@@ -60,18 +60,36 @@ async fn switch(
     Ok(Json(TenantAnswer { tenant: found(&client, &tenant.id).await? }))
 }
 
+/// Longest grace time, in seconds: a week.
+const GRACE_SECONDS: u32 = 604_800;
+
+/// How a login is rotated.
+#[derive(Deserialize, Default, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Rotation {
+    /// How long the old secret stays good beside the new one, 0 to 604800.
+    #[schema(maximum = 604_800)]
+    grace_seconds: u32,
+}
+
 /// Give a login a new secret
 ///
-/// The old one is refused from now on.
-#[utoipa::path(post, path = "/tenants/{id}/logins/{login}/rotate", tag = "tenants",
+/// The old one is refused from now on, or stays good for a grace time: then clients are moved without a gap. Sessions
+/// that stand on it end with it.
+#[utoipa::path(post, path = "/tenants/{id}/logins/{login}/rotate", tag = "tenants", request_body = Option<Rotation>,
     params(("id" = String, Path, description = "The tenant's id or slug"), ("login" = String, Path, description = "The login's name")), responses((status = 200, body = Credential)))]
 pub(crate) async fn rotate(
     caller: Caller,
     State(shared): State<Arc<Shared>>,
     Path((id, login)): Path<(String, String)>,
+    MaybeBody(rotation): MaybeBody<Rotation>,
 ) -> Result<Json<Credential>, Problem> {
+    let grace = rotation.grace_seconds;
+    if grace > GRACE_SECONDS {
+        return Err(Problem::field("grace_seconds", format!("must be 0 to {GRACE_SECONDS}")));
+    }
     let client = shared.pool.get().await?;
     let tenant = found(&client, &id).await?;
     drop(client);
-    Ok(Json(lifecycle::rotate(&shared, &tenant, &login, &caller.subject).await?))
+    Ok(Json(lifecycle::rotate(&shared, &tenant, &login, grace, &caller.subject).await?))
 }

@@ -1,0 +1,151 @@
+//! What an operator changes holds within a second, in the middle of a transaction too; a rotation can leave time; and a
+//! proxy serves on while the control plane is away.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Installation, connect};
+use serde_json::{Value, json};
+use tokio_postgres::{Client, NoTls};
+
+/// Longest time until a change holds at a proxy.
+const SOON: Duration = Duration::from_secs(1);
+
+fn post(palisade: &Installation, path: &str, body: Value) -> Value {
+    let token = palisade.env()["PALISADE_ADMIN_TOKEN"].clone();
+    let (status, answer) = palisade.api("POST", &format!("/api/v1{path}"), &token, Some(body)).unwrap();
+    assert_eq!(status, 200, "{path}: {answer}");
+    answer
+}
+
+async fn gets_in(url: &str) -> bool {
+    match tokio_postgres::connect(url, NoTls).await {
+        Ok((client, connection)) => {
+            tokio::spawn(connection);
+            client.simple_query("SELECT 1").await.is_ok()
+        }
+        Err(_) => false,
+    }
+}
+
+/// A session in the middle of a transaction.
+async fn in_transaction(url: &str) -> Client {
+    let client = connect(url).await;
+    client.batch_execute("BEGIN; CREATE TEMP TABLE x (a int); SELECT 1").await.unwrap();
+    client
+}
+
+async fn ends_soon(client: &Client, what: &str) {
+    let started = Instant::now();
+    while client.simple_query("SELECT 1").await.is_ok() {
+        assert!(started.elapsed() < SOON, "{what}: the transaction goes on");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_hold_within_a_second_and_a_proxy_outlives_the_control_plane() {
+    let mut palisade = Installation::start("effective", true);
+    let env = palisade.env();
+    let old = env["PALISADE_URL_ACME_OWNER"].clone();
+    let client = in_transaction(&old).await;
+    post(&palisade, "/tenants/acme/suspend", json!({}));
+    ends_soon(&client, "suspension").await;
+    post(&palisade, "/tenants/acme/resume", json!({}));
+    let client = in_transaction(&old).await;
+    let new = post(&palisade, "/tenants/acme/logins/owner/rotate", json!({}));
+    ends_soon(&client, "rotation").await;
+    assert!(!gets_in(&old).await && gets_in(new["url"].as_str().unwrap()).await);
+    grace(&palisade, new["url"].as_str().unwrap()).await;
+    outlives(&mut palisade).await;
+}
+
+/// Both secrets are good for the grace time; sessions of the old one end with it.
+async fn grace(palisade: &Installation, old: &str) {
+    let before = in_transaction(old).await;
+    let new = post(palisade, "/tenants/acme/logins/owner/rotate", json!({ "grace_seconds": 3 }));
+    let rotated = Instant::now();
+    let new = new["url"].as_str().unwrap();
+    let fresh = connect(new).await;
+    assert!(gets_in(old).await, "the old secret is refused within its grace time");
+    before.simple_query("SELECT 1").await.unwrap();
+    let during = connect(old).await;
+    while rotated.elapsed() < Duration::from_millis(3_200) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(!gets_in(old).await, "the old secret is good beyond its grace time");
+    // The control plane takes it away at its next look.
+    for (client, what) in [(before, "opened before"), (during, "opened within")] {
+        while client.simple_query("SELECT 1").await.is_ok() {
+            assert!(
+                rotated.elapsed() < Duration::from_secs(8),
+                "a session of the old secret lives on: {what}"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    fresh.simple_query("SELECT 1").await.unwrap();
+    assert!(gets_in(new).await);
+}
+
+struct Proxy(Child);
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A proxy of its own serves old and new clients while the control plane is away, and follows again afterwards.
+async fn outlives(palisade: &mut Installation) {
+    let env = palisade.env();
+    let listen = port();
+    let folder = palisade.folder().join("second");
+    std::fs::create_dir_all(&folder).unwrap();
+    let database: tokio_postgres::Config = env["PALISADE_DATABASE_URL"].parse().unwrap();
+    let path = |name: &str| folder.join(name).display().to_string();
+    let text = format!(
+        "[proxy]\nlisten = \"127.0.0.1:{listen}\"\nmetrics_listen = \"127.0.0.1:{}\"\nserver = \"127.0.0.1:{}\"\n\
+         master_key_file = \"{}\"\nsnapshot_file = \"{}\"\nspool_dir = \"{}\"\nupgrade_socket = \"{}\"\n",
+        port(),
+        database.get_ports()[0],
+        palisade.folder().join("keys/master.key").display(),
+        path("snapshot.json"),
+        path("spool"),
+        path("upgrade.sock"),
+    );
+    std::fs::write(folder.join("proxy.toml"), text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_palisade"));
+    command.arg("proxy").arg("--config").arg(folder.join("proxy.toml")).stdout(Stdio::null());
+    let _proxy = Proxy(command.env("RUST_LOG", "warn").spawn().unwrap());
+    let (head, rest) = env["PALISADE_URL_GLOBEX_APP"].rsplit_once('@').unwrap();
+    let url = format!("{head}@127.0.0.1:{listen}/{}", rest.split_once('/').unwrap().1);
+    let started = Instant::now();
+    while !gets_in(&url).await {
+        assert!(started.elapsed() < Duration::from_secs(10), "the second proxy does not serve");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let client = connect(&url).await;
+    palisade.crash();
+    client.query_one("SELECT count(*) FROM users", &[]).await.unwrap();
+    assert!(gets_in(&url).await, "a new client is refused without the control plane");
+    palisade.launch();
+    post(palisade, "/tenants/globex/suspend", json!({}));
+    ends_soon(&client, "suspension at the second proxy").await;
+    // PostgreSQL itself away and back: the snapshot stays, and the proxy serves again.
+    post(palisade, "/tenants/globex/resume", json!({}));
+    palisade.pg_ctl(&["restart", "-m", "immediate", "-w"]);
+    let started = Instant::now();
+    while !gets_in(&url).await {
+        assert!(started.elapsed() < Duration::from_secs(10), "the proxy does not serve after a restart");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
