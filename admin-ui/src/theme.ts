@@ -17,6 +17,23 @@ const brand = {
 
 const config = defineConfig({
   globalCss: {
+    ".moment-full": { display: "none" },
+    ".moment:focus-visible .moment-full": {
+      display: "block",
+      position: "absolute",
+      insetInlineStart: "0",
+      top: "100%",
+      zIndex: "tooltip",
+      px: "2",
+      py: "1",
+      rounded: "md",
+      bg: "bg.inverted",
+      color: "fg.inverted",
+      textStyle: "xs",
+    },
+    "*, ::before, ::after": {
+      _motionReduce: { animationDuration: "1ms !important", transitionDuration: "1ms !important" },
+    },
     html: { colorPalette: "brand", scrollPaddingTop: "20" },
     body: { bg: "bg.subtle", color: "fg" },
     "main:focus, h1:focus, h2:focus": { outline: "none" },

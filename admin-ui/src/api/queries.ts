@@ -1,9 +1,10 @@
 /** What the pages read and change, with its caching. Secrets are never kept in a cache. */
 import { keepPreviousData, QueryClient, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { refusal, type Action } from "../lib/rights";
 import { isMoving } from "../lib/states";
 import { ApiError } from "./client";
 import * as api from "./endpoints";
-import type { CreateTenant, ExplainQuestion, TenantStatus } from "./schemas";
+import type { ChangeTenant, CreateTenant, ExplainQuestion, RollbackPlan, TenantStatus } from "./schemas";
 
 /** Time between two looks at something that is changing, in milliseconds. */
 const POLL_MS = 1_000;
@@ -28,6 +29,11 @@ export function isRunning(status: TenantStatus | undefined): boolean {
 
 export const useWhoami = () =>
   useQuery({ queryKey: ["whoami"], queryFn: ({ signal }) => api.whoami({ signal }), staleTime: Infinity });
+
+/** Why the caller's roles do not allow an action; null where they do. */
+export function useRefusal(action: Action): string | null {
+  return refusal(useWhoami().data?.roles, action);
+}
 
 export const useTenants = (filter: api.TenantFilter) =>
   useQuery({
@@ -62,7 +68,11 @@ export const useAudit = (filter: api.AuditFilter) =>
 function useTenantsChanged() {
   const client = useQueryClient();
   return () =>
-    Promise.all(["tenants", "tenant", "audit"].map((name) => client.invalidateQueries({ queryKey: [name] })));
+    Promise.all(
+      ["tenants", "tenant", "audit", "operations", "slug"].map((name) =>
+        client.invalidateQueries({ queryKey: [name] }),
+      ),
+    );
 }
 
 export function useCreateTenant() {
@@ -79,15 +89,63 @@ export function useSwitchTenant(id: string, action: "suspend" | "resume") {
   return useMutation({ mutationFn: (reason: string) => api.switchTenant(id, action, reason), onSettled });
 }
 
-export const usePlanRollback = (id: string) => useMutation({ mutationFn: () => api.planRollback(id) });
+/** What a change that must be confirmed would do, and the change itself. */
+export interface Danger {
+  plan: () => Promise<RollbackPlan>;
+  run: (wish: api.Confirmed) => Promise<unknown>;
+}
 
-export function useRollBack(id: string) {
+export const usePlan = (danger: Danger) => useMutation({ mutationFn: () => danger.plan() });
+
+export function useDanger(danger: Danger) {
+  const onSettled = useTenantsChanged();
+  return useMutation({ mutationFn: (wish: api.Confirmed) => danger.run(wish), onSettled });
+}
+
+export function useUndelete(id: string) {
   const onSettled = useTenantsChanged();
   return useMutation({
-    mutationFn: (wish: { confirm: string; reason: string }) => api.rollBack(id, wish.confirm, wish.reason),
+    mutationFn: (wish: { slug: string; reason: string }) => api.undeleteTenant(id, wish.slug, wish.reason),
     onSettled,
   });
 }
+
+export function useChangeTenant(id: string) {
+  const onSettled = useTenantsChanged();
+  return useMutation({
+    mutationFn: (wish: { generation: number; change: ChangeTenant }) =>
+      api.changeTenant(id, wish.generation, wish.change),
+    onSettled,
+  });
+}
+
+export const useDrift = (id: string, enabled: boolean) =>
+  useQuery({
+    queryKey: ["tenant", id, "drift"],
+    queryFn: ({ signal }) => api.tenantDrift(id, { signal }),
+    enabled,
+    staleTime: 60_000,
+  });
+
+export const usePlans = () =>
+  useQuery({ queryKey: ["plans"], queryFn: ({ signal }) => api.listPlans({ signal }) });
+
+export const useSlug = (slug: string) =>
+  useQuery({
+    queryKey: ["slug", slug],
+    queryFn: ({ signal }) => api.askSlug(slug, { signal }),
+    enabled: slug !== "",
+    staleTime: 10_000,
+  });
+
+/** Operations, newest first. Older control planes do not list them: then `error` is a 404. */
+export const useOperations = (filter: api.OperationFilter) =>
+  useQuery({
+    queryKey: ["operations", filter],
+    queryFn: ({ signal }) => api.listOperations(filter, { signal }),
+    refetchInterval: ({ state }) =>
+      state.data?.items.some((operation) => operation.state === "running") ? LIST_POLL_MS : false,
+  });
 
 export function useRotateLogin(id: string) {
   const onSettled = useTenantsChanged();

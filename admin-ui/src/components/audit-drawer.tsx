@@ -46,7 +46,7 @@ function EventFacts({ event }: { event: AuditEvent }) {
     <Stack gap="5">
       <Facts
         facts={[
-          ["Time", <Time key="at" iso={event.at} />],
+          ["Time", <Time key="at" iso={event.at} absolute />],
           ["Time (UTC)", event.at],
           ["Decision", <DecisionBadge key="d" allowed={event.decision === "allow"} text={event.decision} />],
           ["Result", event.result],

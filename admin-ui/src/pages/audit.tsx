@@ -24,7 +24,7 @@ interface Row extends AuditEvent {
 }
 
 const COLUMNS: Columns<Row> = [
-  { id: "at", header: "Time", cell: ({ row }) => <Time iso={row.original.at} /> },
+  { id: "at", header: "Time", cell: ({ row }) => <Time iso={row.original.at} absolute /> },
   {
     id: "decision",
     header: "Decision",

@@ -3,7 +3,7 @@ import { Plus } from "lucide-react";
 import { useEffect, useState } from "react";
 import { Link as RouterLink } from "react-router";
 import { useTenants } from "../api/queries";
-import type { Tenant } from "../api/schemas";
+import { OBSERVED_STATES, type Tenant } from "../api/schemas";
 import { DataTable, type Columns } from "../components/data-table";
 import { Empty } from "../components/empty";
 import { FormField } from "../components/form-field";
@@ -14,7 +14,6 @@ import { ProblemAlert } from "../components/problem-alert";
 import { StateBadge } from "../components/state-badge";
 import { Time } from "../components/time";
 import { useFilters } from "../lib/filters";
-import { OBSERVED_STATES } from "../lib/states";
 
 /** Tenants on one page of the list. */
 const PAGE = 25;
