@@ -1,5 +1,12 @@
 /** What the pages read and change, with its caching. Secrets are never kept in a cache. */
-import { keepPreviousData, QueryClient, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import {
+  keepPreviousData,
+  QueryClient,
+  useInfiniteQuery,
+  useMutation,
+  useQuery,
+  useQueryClient,
+} from "@tanstack/react-query";
 import { refusal, type Action } from "../lib/rights";
 import { isMoving } from "../lib/states";
 import { ApiError } from "./client";
@@ -42,6 +49,23 @@ export const useTenants = (filter: api.TenantFilter) =>
     placeholderData: keepPreviousData,
     refetchInterval: ({ state }) =>
       state.data?.items.some((tenant) => isMoving(tenant.observed_state)) ? LIST_POLL_MS : false,
+  });
+
+/** Tenants on one page of the list: the API's most is 200. */
+const TENANT_PAGE = 100;
+
+/** All tenants that fit, a page after the other. */
+export const useAllTenants = (filter: Omit<api.TenantFilter, "cursor" | "limit">) =>
+  useInfiniteQuery({
+    queryKey: ["tenants", "all", filter],
+    queryFn: ({ signal, pageParam }) =>
+      api.listTenants({ ...filter, cursor: pageParam, limit: TENANT_PAGE }, { signal }),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (page) => page.next_cursor ?? undefined,
+    refetchInterval: ({ state }) =>
+      state.data?.pages.some(({ items }) => items.some((tenant) => isMoving(tenant.observed_state)))
+        ? LIST_POLL_MS
+        : false,
   });
 
 export const useTenant = (id: string) =>
