@@ -178,3 +178,9 @@ export function useRotateLogin(id: string) {
 
 export const useExplain = () =>
   useMutation({ mutationFn: (question: ExplainQuestion) => api.explain(question) });
+
+export const useFleetDrift = () =>
+  useQuery({ queryKey: ["drift"], queryFn: ({ signal }) => api.listDrift({ signal }), staleTime: 60_000 });
+
+export const useWarmPool = () =>
+  useQuery({ queryKey: ["warm-pool"], queryFn: ({ signal }) => api.warmPool({ signal }), staleTime: 60_000 });

@@ -53,6 +53,7 @@ export type MigrationAnswer = Schemas["MigrationAnswer"];
 export type MigrationPlan = Schemas["MigrationPlan"];
 export type StartMigration = Schemas["StartMigration"];
 export type Target = Schemas["Target"];
+export type TargetCounts = Schemas["TargetCounts"];
 export type TargetPage = Schemas["TargetPage"];
 export type DriftPage = Schemas["DriftPage"];
 export type WarmPool = Schemas["WarmPool"];

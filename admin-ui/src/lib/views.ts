@@ -1,5 +1,4 @@
 /** Views of a list that people name and keep, in this browser. */
-import { z } from "zod";
 import { readStored, writeStored } from "./stored";
 
 /** Most views that are kept of one list. */
@@ -7,15 +6,27 @@ export const VIEWS = 20;
 /** Longest name, in characters. */
 export const NAME_CHARS = 40;
 
-const schema = z
-  .array(z.object({ name: z.string().min(1).max(NAME_CHARS), query: z.string().max(2_000) }))
-  .max(VIEWS);
+/** Longest query, in characters. */
+const QUERY_CHARS = 2_000;
 
-export type View = z.infer<typeof schema>[number];
+export interface View {
+  name: string;
+  /** The filters, as the address has them. */
+  query: string;
+}
 
+function isView(value: unknown): value is View {
+  if (typeof value !== "object" || value === null) return false;
+  const { name, query } = value as Record<string, unknown>;
+  const named = typeof name === "string" && name !== "" && name.length <= NAME_CHARS;
+  return named && typeof query === "string" && query.length <= QUERY_CHARS;
+}
+
+/** Views as they were kept; what does not fit is left out. */
 export function parseViews(text: string | null): View[] {
   try {
-    return schema.parse(JSON.parse(text ?? "[]"));
+    const kept: unknown = JSON.parse(text ?? "[]");
+    return Array.isArray(kept) ? kept.filter(isView).slice(-VIEWS) : [];
   } catch {
     return [];
   }
