@@ -66,13 +66,12 @@ function Facet({ field, events, onPick }: FacetProps) {
             w="full"
             justifyContent="flex-start"
             px="1"
-            aria-label={`Only ${field} ${value}, ${count} events`}
             onClick={() => onPick({ [field]: value })}
           >
             <Flex justify="space-between" gap="3" w="full" minW="0">
               <Text as="span" truncate>
                 {value}
-              </Text>
+              </Text>{" "}
               <span>{count.toLocaleString()}</span>
             </Flex>
           </Button>
