@@ -102,6 +102,7 @@ function Account() {
           textStyle="sm"
           color="fg.muted"
           truncate
+          hideBelow="sm"
           maxW={{ base: "6rem", md: "14rem" }}
           title={`${data.subject}: ${data.roles.join(", ")}`}
         >

@@ -36,7 +36,7 @@ const LOOK: Record<string, { flex: string; display?: Record<string, string> }> =
   plan: { flex: "1 1 0", display: { base: "none", md: "block" } },
   template: { flex: "1.3 1 0", display: { base: "none", lg: "block" } },
   cluster: { flex: "1 1 0", display: { base: "none", lg: "block" } },
-  updated: { flex: "0 0 9rem", display: { base: "none", md: "block" } },
+  updated: { flex: "0 0 10.5rem", display: { base: "none", md: "block" } },
 };
 
 function TenantName({ tenant }: { tenant: Tenant }) {

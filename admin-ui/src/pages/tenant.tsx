@@ -152,7 +152,7 @@ function LastOperation({ status }: { status: ReturnType<typeof useTenantStatus> 
 function CopyableId({ id }: { id: string }) {
   return (
     <Flex as="span" gap="2" align="center" wrap="wrap">
-      <Text as="span" fontFamily="mono" textStyle="sm">
+      <Text as="span" fontFamily="mono" textStyle="sm" minW="0" overflowWrap="anywhere">
         {id}
       </Text>
       <CopyButton value={id} what="the id" />
