@@ -13,6 +13,7 @@ WORKDIR /src/admin-ui
 COPY admin-ui/package.json admin-ui/package-lock.json ./
 RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund
 COPY admin-ui/ ./
+COPY docs/api/openapi.json /src/docs/api/openapi.json
 RUN npm run build
 
 # ---------------------------------------------------------------- development: the UI with hot reload
@@ -21,6 +22,7 @@ WORKDIR /src/admin-ui
 COPY admin-ui/package.json admin-ui/package-lock.json ./
 RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund && chown -R 1000:1000 /src
 COPY --chown=1000:1000 admin-ui/ ./
+COPY docs/api/openapi.json /src/docs/api/openapi.json
 USER 1000:1000
 EXPOSE 5173
 HEALTHCHECK --interval=10s --timeout=5s --retries=6 \

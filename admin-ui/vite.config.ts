@@ -21,5 +21,5 @@ export default defineConfig({
   plugins: [react()],
   server: { proxy: { "/api": API } },
   preview: { proxy: { "/api": API }, headers: { "Content-Security-Policy": CONTENT_SECURITY_POLICY } },
-  build: { assetsInlineLimit: 0, chunkSizeWarningLimit: 700 },
+  build: { assetsInlineLimit: 0, chunkSizeWarningLimit: 700, manifest: true },
 });

@@ -1,11 +1,12 @@
 /** The whole UI: the sign-in page, or the routes for somebody who is signed in. */
 import { ChakraProvider } from "@chakra-ui/react";
 import { QueryClientProvider, type QueryClient } from "@tanstack/react-query";
-import { useEffect } from "react";
+import { lazy, Suspense, useEffect } from "react";
 import { RouterProvider, type createBrowserRouter } from "react-router";
 import { useSession } from "./lib/session";
-import { SignIn } from "./pages/sign-in";
 import { system } from "./theme";
+
+const SignIn = lazy(async () => ({ default: (await import("./pages/sign-in")).SignIn }));
 
 interface AppProps {
   router: ReturnType<typeof createBrowserRouter>;
@@ -21,7 +22,13 @@ export function App({ router, client }: AppProps) {
   return (
     <ChakraProvider value={system}>
       <QueryClientProvider client={client}>
-        {token === null ? <SignIn /> : <RouterProvider router={router} />}
+        {token === null ? (
+          <Suspense>
+            <SignIn />
+          </Suspense>
+        ) : (
+          <RouterProvider router={router} />
+        )}
       </QueryClientProvider>
     </ChakraProvider>
   );

@@ -1,5 +1,5 @@
 /** Every address of the UI. Each page is a file of its own in the build. */
-import { Navigate, type RouteObject } from "react-router";
+import type { RouteObject } from "react-router";
 import { Layout } from "./components/layout";
 import { Loading } from "./components/loading";
 import { NotFound, RouteProblem } from "./pages/not-found";
@@ -11,7 +11,7 @@ export const routes: RouteObject[] = [
     errorElement: <RouteProblem />,
     hydrateFallbackElement: <Loading what="the page" />,
     children: [
-      { index: true, element: <Navigate to="/tenants" replace /> },
+      { index: true, lazy: async () => ({ Component: (await import("./pages/home")).HomePage }) },
       {
         path: "tenants",
         lazy: async () => ({ Component: (await import("./pages/tenants")).TenantsPage }),
@@ -23,6 +23,18 @@ export const routes: RouteObject[] = [
       {
         path: "tenants/:id",
         lazy: async () => ({ Component: (await import("./pages/tenant")).TenantPage }),
+      },
+      {
+        path: "migrations",
+        lazy: async () => ({ Component: (await import("./pages/migrations")).MigrationsPage }),
+      },
+      {
+        path: "migrations/new",
+        lazy: async () => ({ Component: (await import("./pages/new-migration")).NewMigrationPage }),
+      },
+      {
+        path: "migrations/:id",
+        lazy: async () => ({ Component: (await import("./pages/migration")).MigrationPage }),
       },
       { path: "audit", lazy: async () => ({ Component: (await import("./pages/audit")).AuditPage }) },
       {

@@ -1,5 +1,6 @@
 /** Chakra's system with Palisade's colours. Every pair of text and ground used here has a contrast of 4.5 or more. */
-import { createSystem, defaultConfig, defineConfig } from "@chakra-ui/react";
+import { createSystem, defaultBaseConfig, defineConfig } from "@chakra-ui/react";
+import * as theme from "@chakra-ui/react/theme";
 
 const brand = {
   50: "#f0fdfa",
@@ -15,8 +16,73 @@ const brand = {
   950: "#042f2e",
 };
 
+/** Chakra's looks of the components that are used here, and no others: the rest would be a third of the first load. */
+const chakra = defineConfig({
+  preflight: true,
+  cssVarsPrefix: theme.cssVarsPrefix,
+  cssVarsRoot: theme.cssVarsRoot,
+  globalCss: theme.globalCss,
+  theme: {
+    breakpoints: theme.breakpoints,
+    keyframes: theme.keyframes,
+    tokens: theme.tokens,
+    semanticTokens: theme.semanticTokens,
+    textStyles: theme.textStyles,
+    layerStyles: theme.layerStyles,
+    animationStyles: theme.animationStyles,
+    recipes: {
+      badge: theme.badgeRecipe,
+      button: theme.buttonRecipe,
+      checkmark: theme.checkmarkRecipe,
+      code: theme.codeRecipe,
+      container: theme.containerRecipe,
+      heading: theme.headingRecipe,
+      icon: theme.iconRecipe,
+      input: theme.inputRecipe,
+      link: theme.linkRecipe,
+      skipNavLink: theme.skipNavLinkRecipe,
+      spinner: theme.spinnerRecipe,
+      textarea: theme.textareaRecipe,
+    },
+    slotRecipes: {
+      alert: theme.alertSlotRecipe,
+      checkbox: theme.checkboxSlotRecipe,
+      dataList: theme.dataListSlotRecipe,
+      dialog: theme.dialogSlotRecipe,
+      drawer: theme.drawerSlotRecipe,
+      emptyState: theme.emptyStateSlotRecipe,
+      field: theme.fieldSlotRecipe,
+      list: theme.listSlotRecipe,
+      nativeSelect: theme.nativeSelectSlotRecipe,
+      progress: theme.progressSlotRecipe,
+      table: theme.tableSlotRecipe,
+    },
+  },
+});
+
 const config = defineConfig({
   globalCss: {
+    ".hatched": {
+      backgroundImage:
+        "repeating-linear-gradient(45deg, var(--chakra-colors-red-500) 0 3px, var(--chakra-colors-red-700) 3px 6px)",
+    },
+    ".moment-full": { display: "none" },
+    ".moment:focus-visible .moment-full": {
+      display: "block",
+      position: "absolute",
+      insetInlineStart: "0",
+      top: "100%",
+      zIndex: "tooltip",
+      px: "2",
+      py: "1",
+      rounded: "md",
+      bg: "bg.inverted",
+      color: "fg.inverted",
+      textStyle: "xs",
+    },
+    "*, ::before, ::after": {
+      _motionReduce: { animationDuration: "1ms !important", transitionDuration: "1ms !important" },
+    },
     html: { colorPalette: "brand", scrollPaddingTop: "20" },
     body: { bg: "bg.subtle", color: "fg" },
     "main:focus, h1:focus, h2:focus": { outline: "none" },
@@ -53,4 +119,4 @@ const config = defineConfig({
   },
 });
 
-export const system = createSystem(defaultConfig, config);
+export const system = createSystem(defaultBaseConfig, chakra, config);

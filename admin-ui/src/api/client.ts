@@ -17,7 +17,7 @@ export class ApiError extends Error {
 }
 
 export interface Call {
-  method?: "GET" | "POST";
+  method?: "GET" | "POST" | "PATCH" | "DELETE";
   query?: Record<string, string | number | undefined>;
   body?: unknown;
   headers?: Record<string, string>;
@@ -28,30 +28,39 @@ export interface Call {
 
 /** Calls a path below `/api/v1`. Throws ApiError, or AbortError when `signal` fired. */
 export async function request<T>(path: string, call: Call = {}): Promise<T> {
+  return readJson<T>(await accepted(path, call, AbortSignal.timeout(ANSWER_MS)));
+}
+
+/** Calls a path whose answer is a stream that lasts: only `signal` ends it. */
+export async function openStream(path: string, call: Call & { signal: AbortSignal }): Promise<Response> {
+  return accepted(path, call, call.signal);
+}
+
+/** An answer that is a success; a session that is refused ends. */
+async function accepted(path: string, call: Call, limit: AbortSignal): Promise<Response> {
   const token = call.token ?? currentSession().token;
-  const response = await send(path, call, token);
-  if (response.ok) return readJson<T>(response);
+  const response = await send(path, call, token, limit);
+  if (response.ok) return response;
   const problem = await readProblem(response);
   const ours = call.token === undefined && token === currentSession().token;
   if (problem.status === 401 && ours) endSession(problem.detail || problem.title);
   throw new ApiError(problem);
 }
 
-async function send(path: string, call: Call, token: string | null): Promise<Response> {
+async function send(path: string, call: Call, token: string | null, limit: AbortSignal): Promise<Response> {
   const headers: Record<string, string> = { Accept: "application/json", ...call.headers };
   if (token) headers.Authorization = `Bearer ${token}`;
   if (call.body !== undefined) headers["Content-Type"] = "application/json";
-  const timeout = AbortSignal.timeout(ANSWER_MS);
   try {
     return await fetch(`/api/v1${path}${queryString(call.query)}`, {
       method: call.method ?? "GET",
       headers,
       body: call.body === undefined ? undefined : JSON.stringify(call.body),
-      signal: call.signal ? AbortSignal.any([call.signal, timeout]) : timeout,
+      signal: call.signal ? AbortSignal.any([call.signal, limit]) : limit,
     });
   } catch (error) {
     if (call.signal?.aborted) throw error;
-    throw new ApiError(unreachable(timeout.aborted));
+    throw new ApiError(unreachable(limit.aborted));
   }
 }
 
@@ -92,10 +101,16 @@ async function readProblem(response: Response): Promise<Problem> {
   };
   try {
     const body: unknown = await response.json();
-    return isProblem(body) ? body : fallback;
+    return isProblem(body) ? { ...body, trace: traceOf(response) } : fallback;
   } catch {
     return fallback;
   }
+}
+
+/** The request's id in the control plane's logs, where it tells one. */
+function traceOf(response: Response): string | undefined {
+  const { headers } = response;
+  return headers.get("x-request-id") ?? headers.get("traceparent")?.split("-")[1] ?? undefined;
 }
 
 function isProblem(body: unknown): body is Problem {

@@ -1,6 +1,7 @@
-import { CloseButton, Drawer, Link, Portal, Stack } from "@chakra-ui/react";
+import { CloseButton, Drawer, Flex, Link, Portal, Stack, Text } from "@chakra-ui/react";
 import { Link as RouterLink } from "react-router";
 import type { AuditEvent } from "../api/schemas";
+import { inWords, pivots } from "../lib/audit";
 import { words } from "../lib/states";
 import { CodeBox } from "./code-box";
 import { Facts } from "./facts";
@@ -44,9 +45,11 @@ export function AuditDrawer({ event, onClose }: AuditDrawerProps) {
 function EventFacts({ event }: { event: AuditEvent }) {
   return (
     <Stack gap="5">
+      <Text>{inWords(event)}</Text>
+      <Pivots event={event} />
       <Facts
         facts={[
-          ["Time", <Time key="at" iso={event.at} />],
+          ["Time", <Time key="at" iso={event.at} absolute />],
           ["Time (UTC)", event.at],
           ["Decision", <DecisionBadge key="d" allowed={event.decision === "allow"} text={event.decision} />],
           ["Result", event.result],
@@ -81,5 +84,18 @@ function TenantLink({ event }: { event: AuditEvent }) {
     <Link asChild variant="underline" color="colorPalette.fg">
       <RouterLink to={`/tenants/${event.tenant_id}`}>{text}</RouterLink>
     </Link>
+  );
+}
+
+/** Other events that belong to this one. */
+function Pivots({ event }: { event: AuditEvent }) {
+  return (
+    <Flex gap="3" wrap="wrap" textStyle="sm">
+      {pivots(event).map(({ text, query }) => (
+        <Link key={text} asChild variant="underline" color="colorPalette.fg">
+          <RouterLink to={`/audit?${query}`}>{text}</RouterLink>
+        </Link>
+      ))}
+    </Flex>
   );
 }

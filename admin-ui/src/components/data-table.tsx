@@ -16,11 +16,13 @@ interface DataTableProps<Row extends object> {
   hideBelow?: Record<string, "sm" | "md" | "lg">;
   /** Older rows that are shown while newer ones are asked for. */
   stale?: boolean;
+  /** Little room around the cells. */
+  dense?: boolean;
 }
 
 /** A table. Order and pages are the server's; a narrow screen scrolls it sideways. */
 export function DataTable<Row extends object>(props: DataTableProps<Row>) {
-  const { label, columns, rows, rowId, hideBelow = {}, stale = false } = props;
+  const { label, columns, rows, rowId, hideBelow = {}, stale = false, dense = false } = props;
   const table = useTable({ features, columns, data: rows, getRowId: rowId });
   const hidden = (id: string) => ({ hideBelow: hideBelow[id] });
   return (
@@ -32,7 +34,7 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
       role="region"
       aria-label={`${label} (table)`}
     >
-      <Table.Root size="md" opacity={stale ? 0.6 : 1} aria-busy={stale}>
+      <Table.Root size={{ base: "sm", md: dense ? "sm" : "md" }} opacity={stale ? 0.6 : 1} aria-busy={stale}>
         <Table.Header>
           {table.getHeaderGroups().map((group) => (
             <Table.Row key={group.id} bg="bg.muted">

@@ -13,8 +13,8 @@ const COLUMNS: Columns<ExplainedAccess> = [
     header: "Verdict",
     cell: ({ row }) => (
       <DecisionBadge
-        allowed={row.original.rule !== null}
-        text={row.original.rule === null ? "deny" : "permit"}
+        allowed={row.original.rule != null}
+        text={row.original.rule == null ? "deny" : "permit"}
       />
     ),
   },
@@ -41,7 +41,7 @@ function Code({ text }: { text: string }) {
 }
 
 function DecidedBy({ access }: { access: ExplainedAccess }) {
-  if (access.rule !== null) {
+  if (access.rule != null) {
     return (
       <Box minW="14rem">
         <Code text={access.rule} />
@@ -59,7 +59,7 @@ export function ExplanationView({ explanation, sql }: { explanation: Explanation
       <Verdict explanation={explanation} />
       {explanation.verdict === "permit" && (
         <CodeBox
-          label={rewritten === null ? "Sent as it was written" : "Sent instead"}
+          label={rewritten == null ? "Sent as it was written" : "Sent instead"}
           text={rewritten ?? sql}
           wrap
         />

@@ -11,7 +11,10 @@ export function Facts({ facts }: { facts: Fact[] }) {
         .filter(([, value]) => value !== undefined && value !== null && value !== "" && value !== false)
         .map(([label, value]) => (
           <DataList.Item key={label} alignItems="baseline">
-            <DataList.ItemLabel minW="8.5rem" maxW="8.5rem">
+            <DataList.ItemLabel
+              minW={{ base: "6.5rem", sm: "8.5rem" }}
+              maxW={{ base: "6.5rem", sm: "8.5rem" }}
+            >
               {label}
             </DataList.ItemLabel>
             <DataList.ItemValue minW="0" overflowWrap="anywhere" display="block">

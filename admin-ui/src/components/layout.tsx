@@ -18,7 +18,9 @@ import { endSession } from "../lib/session";
 import { Logo } from "./logo";
 
 const PAGES = [
+  { to: "/", text: "Home" },
   { to: "/tenants", text: "Tenants" },
+  { to: "/migrations", text: "Migrations" },
   { to: "/audit", text: "Audit" },
   { to: "/playground", text: "Playground" },
 ];
@@ -61,12 +63,13 @@ function Header() {
             gap="1"
             order={{ base: 3, md: 0 }}
             w={{ base: "full", md: "auto" }}
+            overflowX="auto"
           >
             {PAGES.map(({ to, text }) => (
               <Link
                 key={to}
                 asChild
-                px="3"
+                px={{ base: "2", sm: "3" }}
                 py="3"
                 color="fg.muted"
                 borderBottomWidth="2px"
@@ -76,7 +79,9 @@ function Header() {
                 _hover={{ color: "fg", textDecoration: "none" }}
                 _currentPage={{ color: "colorPalette.fg", borderColor: "colorPalette.solid" }}
               >
-                <NavLink to={to}>{text}</NavLink>
+                <NavLink to={to} end={to === "/"}>
+                  {text}
+                </NavLink>
               </Link>
             ))}
           </Flex>
@@ -97,10 +102,11 @@ function Account() {
           textStyle="sm"
           color="fg.muted"
           truncate
+          hideBelow="sm"
           maxW={{ base: "6rem", md: "14rem" }}
-          title={data.subject}
+          title={`${data.subject}: ${data.roles.join(", ")}`}
         >
-          {data.subject}
+          {data.subject} ({data.roles.join(", ")})
         </Text>
       )}
       <IconButton

@@ -4,6 +4,7 @@ import { useState } from "react";
 import { useRotateLogin } from "../api/queries";
 import type { Login, Tenant } from "../api/schemas";
 import { actionsIn } from "../lib/states";
+import { ActionButton } from "./action-button";
 import { Credentials } from "./credentials";
 import { DataTable, type Columns } from "./data-table";
 import { Modal } from "./modal";
@@ -24,14 +25,15 @@ const COLUMNS: Columns<Row> = [
     header: "Secret",
     cell: ({ row: { original } }) =>
       original.onRotate && (
-        <Button
+        <ActionButton
+          action="login.rotate"
           size="xs"
           variant="outline"
           onClick={original.onRotate}
           aria-label={`Rotate ${original.name}`}
         >
           <KeyRound aria-hidden /> Rotate
-        </Button>
+        </ActionButton>
       ),
   },
 ];
@@ -47,7 +49,14 @@ export function Logins({ tenant }: { tenant: Tenant }) {
   return (
     <Section title="Logins">
       {rows.length > 0 ? (
-        <DataTable label="Logins" columns={COLUMNS} rows={rows} rowId={(login) => login.name} />
+        <DataTable
+          label="Logins"
+          columns={COLUMNS}
+          rows={rows}
+          rowId={(login) => login.name}
+          hideBelow={{ kind: "md" }}
+          dense
+        />
       ) : (
         <Text color="fg.muted">This tenant has no logins.</Text>
       )}

@@ -1,22 +1,28 @@
-import { Badge, Box, Flex, Icon, List, Spinner, Text } from "@chakra-ui/react";
-import { CircleCheck, CircleDashed, CircleMinus, CircleX } from "lucide-react";
-import type { Operation, StepState } from "../api/schemas";
-import { duration } from "../lib/time";
+import { Box, Flex, Icon, List, Spinner, Text } from "@chakra-ui/react";
+import { CircleCheck, CircleDashed, CircleMinus, CircleX, type LucideIcon } from "lucide-react";
+import type { Operation, Step } from "../api/schemas";
+import { span } from "../lib/time";
+import { stepMillis } from "../lib/timeline";
+import { RunBadge } from "./state-badge";
 import { Time } from "./time";
 
-const ICONS = {
-  pending: { icon: CircleDashed, color: "fg.muted" },
+const ICONS: Record<string, { icon: LucideIcon; color: string }> = {
   done: { icon: CircleCheck, color: "green.fg" },
   failed: { icon: CircleX, color: "red.fg" },
   skipped: { icon: CircleMinus, color: "fg.muted" },
-} as const;
+};
 
-const COLORS = { running: "blue", succeeded: "green", failed: "red" } as const;
+const UNKNOWN = { icon: CircleDashed, color: "fg.muted" };
 
-function StepIcon({ state }: { state: StepState }) {
+function StepIcon({ state }: { state: string }) {
   if (state === "running") return <Spinner size="sm" color="blue.fg" aria-hidden />;
-  const { icon, color } = ICONS[state] ?? ICONS.pending;
+  const { icon, color } = ICONS[state] ?? UNKNOWN;
   return <Icon as={icon} color={color} boxSize="5" aria-hidden />;
+}
+
+function took(step: Step): string | null {
+  const ms = stepMillis(step);
+  return ms === null ? null : span(ms);
 }
 
 /** An operation and where each of its steps stands. */
@@ -27,9 +33,9 @@ export function OperationSteps({ operation }: { operation: Operation }) {
         <Text as="span" fontWeight="semibold" color="fg">
           {operation.kind}
         </Text>
-        <Badge colorPalette={COLORS[operation.state] ?? "gray"} size="md" role="status">
-          {operation.state}
-        </Badge>
+        <span role="status">
+          <RunBadge state={operation.state} />
+        </span>
         <span>
           by {operation.requested_by}, <Time iso={operation.created_at} />
         </span>
@@ -49,7 +55,7 @@ export function OperationSteps({ operation }: { operation: Operation }) {
                   </Text>
                 </Text>
                 <Text textStyle="sm" color="fg.muted" whiteSpace="nowrap">
-                  {duration(step.started_at, step.finished_at)}
+                  {took(step)}
                 </Text>
               </Flex>
               {step.detail && (

@@ -5,7 +5,7 @@ interface PagerProps {
   /** What the pages are of. */
   label: string;
   cursor: string | undefined;
-  next: string | null;
+  next: string | null | undefined;
   onChange: (cursor: string | null) => void;
   nextText?: string;
 }
@@ -18,7 +18,7 @@ export function Pager({ label, cursor, next, onChange, nextText = "Next page" }:
       <Button variant="outline" size="sm" disabled={!cursor} onClick={() => onChange(null)}>
         <ArrowLeftToLine aria-hidden /> First page
       </Button>
-      <Button variant="outline" size="sm" disabled={!next} onClick={() => onChange(next)}>
+      <Button variant="outline" size="sm" disabled={!next} onClick={() => onChange(next ?? null)}>
         {nextText} <ArrowRight aria-hidden />
       </Button>
     </Flex>

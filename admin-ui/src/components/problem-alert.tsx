@@ -1,4 +1,4 @@
-import { Alert, Button } from "@chakra-ui/react";
+import { Alert, Button, Code } from "@chakra-ui/react";
 import { RotateCw } from "lucide-react";
 import { problemOf } from "../api/client";
 
@@ -20,6 +20,16 @@ export function ProblemAlert({ error, onRetry }: ProblemAlertProps) {
           {problem.status > 0 && ` (${problem.status})`}
         </Alert.Title>
         {problem.detail && <Alert.Description>{problem.detail}</Alert.Description>}
+        {problem.errors?.map(({ field, detail }) => (
+          <Alert.Description key={field}>
+            {field}: {detail}
+          </Alert.Description>
+        ))}
+        {problem.trace && (
+          <Alert.Description textStyle="xs">
+            Trace id <Code size="sm">{problem.trace}</Code>
+          </Alert.Description>
+        )}
       </Alert.Content>
       {onRetry && (
         <Button size="xs" variant="outline" onClick={onRetry}>

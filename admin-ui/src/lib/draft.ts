@@ -62,6 +62,39 @@ export function keyedRequest(earlier: KeyedRequest | null, body: CreateTenant): 
   return { body, key: randomKey() };
 }
 
+/** Where the wizard stands; lives in this tab's storage, so that a reload loses nothing. Holds no secret. */
+const savedSchema = z.object({
+  draft: z.object({ slug: z.string(), display_name: z.string(), template: z.string(), plan: z.string() }),
+  step: z.number().int().min(0).max(2),
+  request: z
+    .object({ body: z.looseObject({ slug: z.string() }), key: z.string().regex(/^[0-9a-f]{32}$/) })
+    .nullable(),
+});
+
+export interface SavedWizard {
+  draft: Draft;
+  step: number;
+  request: KeyedRequest | null;
+}
+
+export const NEW_WIZARD: SavedWizard = { draft: EMPTY_DRAFT, step: 0, request: null };
+
+/** A wizard as it was saved; a new one where nothing, or nothing that fits, was. */
+export function readWizard(text: string | null): SavedWizard {
+  try {
+    const saved = savedSchema.parse(JSON.parse(text ?? ""));
+    // The last step shows a request; without one it cannot be come back to.
+    return { ...saved, step: saved.step === 2 && saved.request === null ? 1 : saved.step };
+  } catch {
+    return NEW_WIZARD;
+  }
+}
+
+/** The same wish as a new request: for another try after one that was answered. */
+export function anotherTry(request: KeyedRequest): KeyedRequest {
+  return { ...request, key: randomKey() };
+}
+
 /** 128 random bits in hexadecimal. `crypto.randomUUID` exists only on HTTPS and loopback. */
 function randomKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));

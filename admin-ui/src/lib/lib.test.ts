@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { asCurl, asPalisade, shellQuote } from "./command";
-import { draftSchema, keyedRequest, requestOf } from "./draft";
+import { anotherTry, draftSchema, keyedRequest, NEW_WIZARD, readWizard, requestOf } from "./draft";
 import { changedParams } from "./filters";
+import { limitsAsText, limitsFromText, limitsSchema } from "./limits";
 import { actionsIn, isMoving, words } from "./states";
-import { duration, toIso, toLocalInput } from "./time";
+import { duration, relativeTime, toIso, toLocalInput } from "./time";
 
 describe("the same request for a terminal", () => {
   it("quotes what a shell would read", () => {
@@ -49,6 +50,36 @@ describe("a draft", () => {
   });
 });
 
+describe("a wizard that was left", () => {
+  const draft = { slug: "a", display_name: "", template: "", plan: "" };
+  const request = keyedRequest(null, { slug: "a" });
+  it("comes back with its key", () => {
+    const saved = { draft, step: 2, request };
+    expect(readWizard(JSON.stringify(saved))).toEqual(saved);
+  });
+  it.each([null, "", "{", "[]", JSON.stringify({ draft, step: 7, request: null })])(
+    "begins anew from %s",
+    (text) => {
+      expect(readWizard(text)).toEqual(NEW_WIZARD);
+    },
+  );
+  it("does not come back to a confirmation of nothing", () => {
+    expect(readWizard(JSON.stringify({ draft, step: 2, request: null })).step).toBe(1);
+  });
+  it("asks anew under another key", () => {
+    expect(anotherTry(request).key).not.toBe(request.key);
+    expect(anotherTry(request).body).toEqual(request.body);
+  });
+});
+
+describe("limits", () => {
+  it("survive the way through a form", () => {
+    const limits = { max_client_connections: 20, statement_timeout_ms: 1_000 };
+    expect(limitsFromText(limitsAsText(limits))).toEqual(limits);
+    expect(limitsSchema.safeParse({ max_client_connections: "1.5" }).success).toBe(false);
+  });
+});
+
 describe("filters in the address", () => {
   it("begin at the first page again", () => {
     const before = new URLSearchParams("state=active&cursor=xyz&q=a");
@@ -58,8 +89,9 @@ describe("filters in the address", () => {
 
 describe("states", () => {
   it("say what may be done", () => {
-    expect(actionsIn("active")).toEqual({ suspend: true, resume: false, rollBack: true, rotate: true });
-    expect(actionsIn("deleted").rollBack).toBe(false);
+    expect(actionsIn("active")).toMatchObject({ suspend: true, resume: false, rollBack: true, purge: false });
+    expect(actionsIn("deleted")).toMatchObject({ rollBack: false, undelete: true, purge: true });
+    expect(isMoving("purging")).toBe(true);
     expect(isMoving("verifying")).toBe(true);
     expect(words("no_right")).toBe("no right");
   });
@@ -74,6 +106,12 @@ describe("times", () => {
     ["2026-01-01T00:00:01Z", "2026-01-01T00:00:00Z", null],
   ])("from %s to %s is %s", (from, to, want) => {
     expect(duration(from, to)).toBe(want);
+  });
+  it("are told from now", () => {
+    const now = Date.parse("2026-01-01T12:00:00Z");
+    expect(relativeTime("2026-01-01T09:00:00Z", now)).toBe("3 hours ago");
+    expect(relativeTime("2026-01-01T11:59:58Z", now)).toBe("now");
+    expect(relativeTime("2026-01-31T12:00:00Z", now)).toBe("next month");
   });
   it("survive the way through an input", () => {
     expect(toLocalInput(toIso("2026-05-06T07:08:09"))).toBe("2026-05-06T07:08:09");

@@ -1,25 +1,24 @@
 /** What the API's states mean for people. */
-import type { ObservedState } from "../api/schemas";
-
-export const OBSERVED_STATES: ObservedState[] = [
-  "pending",
-  "provisioning",
-  "verifying",
-  "active",
-  "suspended",
-  "failed",
-  "deleted",
-];
 
 /** States that end by themselves. */
-export function isMoving(state: ObservedState): boolean {
-  return state === "pending" || state === "provisioning" || state === "verifying";
+export function isMoving(state: string): boolean {
+  return ["pending", "provisioning", "verifying", "purging"].includes(state);
 }
 
 /** What may be done to a tenant in a state; the control plane decides, this only saves a refusal. */
-export function actionsIn(state: ObservedState) {
+export function actionsIn(state: string) {
   const open = state === "active" || state === "suspended";
-  return { suspend: state === "active", resume: state === "suspended", rollBack: open, rotate: open };
+  const deleted = state === "deleted";
+  return {
+    suspend: state === "active",
+    resume: state === "suspended",
+    change: open,
+    rollBack: open,
+    rotate: open,
+    remove: open || state === "failed",
+    undelete: deleted,
+    purge: deleted,
+  };
 }
 
 /** `no_right` as "no right". */

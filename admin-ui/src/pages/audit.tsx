@@ -1,15 +1,18 @@
 import { Button, Text } from "@chakra-ui/react";
 import { useState } from "react";
-import { useAudit } from "../api/queries";
+import { useAudit, useRefusal, useWhoami } from "../api/queries";
 import type { AuditEvent } from "../api/schemas";
 import { AuditDrawer } from "../components/audit-drawer";
 import { AUDIT_FILTERS, AuditFilters } from "../components/audit-filters";
+import { AuditSummary } from "../components/audit-summary";
 import { DataTable, type Columns } from "../components/data-table";
 import { Empty } from "../components/empty";
+import { Forbidden } from "../components/forbidden";
 import { Loading } from "../components/loading";
 import { PageHead } from "../components/page-head";
 import { Pager } from "../components/pager";
 import { ProblemAlert } from "../components/problem-alert";
+import { SavedViews } from "../components/saved-views";
 import { DecisionBadge } from "../components/state-badge";
 import { Time } from "../components/time";
 import { useFilters } from "../lib/filters";
@@ -17,14 +20,14 @@ import { words } from "../lib/states";
 import { localZone } from "../lib/time";
 
 /** Events on one page. */
-const PAGE = 50;
+const PAGE = 100;
 
 interface Row extends AuditEvent {
   onOpen: () => void;
 }
 
 const COLUMNS: Columns<Row> = [
-  { id: "at", header: "Time", cell: ({ row }) => <Time iso={row.original.at} /> },
+  { id: "at", header: "Time", cell: ({ row }) => <Time iso={row.original.at} absolute /> },
   {
     id: "decision",
     header: "Decision",
@@ -64,8 +67,15 @@ const COLUMNS: Columns<Row> = [
   },
 ];
 
-/** The audit trail, newest first. */
+/** The audit trail, newest first; not for everybody. */
 export function AuditPage() {
+  const refused = useRefusal("audit.read");
+  const known = useWhoami().isSuccess;
+  if (refused) return known ? <Forbidden title="Audit" reason={refused} /> : <Loading what="your roles" />;
+  return <Trail />;
+}
+
+function Trail() {
   const { values, setFilters, cursor, setCursor, active } = useFilters(AUDIT_FILTERS);
   const audit = useAudit({ ...values, cursor, limit: PAGE });
   const [opened, setOpened] = useState<AuditEvent | null>(null);
@@ -74,10 +84,14 @@ export function AuditPage() {
     <>
       <PageHead title="Audit" description={`Newest first. Times are in ${localZone()}.`} />
       <AuditFilters key={JSON.stringify(values)} values={values} onChange={setFilters} />
+      <SavedViews list="audit" />
       {audit.isPending && <Loading what="events" />}
       {audit.isError && <ProblemAlert error={audit.error} onRetry={() => void audit.refetch()} />}
       {audit.data && !audit.isError && (
         <>
+          {rows.length > 0 && (
+            <AuditSummary events={audit.data.items} onPick={(changes) => setFilters(changes)} />
+          )}
           {rows.length > 0 ? (
             <DataTable
               label="Audit events"

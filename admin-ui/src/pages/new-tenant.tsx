@@ -1,20 +1,28 @@
-import { Box, Button, Flex, Stack, Steps } from "@chakra-ui/react";
+import { Box, Button, Flex, Stack } from "@chakra-ui/react";
 import { zodResolver } from "@hookform/resolvers/zod";
 import { useEffect, useRef, useState } from "react";
-import { FormProvider, useForm } from "react-hook-form";
-import { useCreateTenant } from "../api/queries";
+import { FormProvider, useForm, useFormContext, useWatch } from "react-hook-form";
+import { problemOf } from "../api/client";
+import { useCreateTenant, useRefusal, useSlug } from "../api/queries";
 import { CreatedTenantView } from "../components/created-tenant";
+import { Forbidden } from "../components/forbidden";
 import { PageHead } from "../components/page-head";
 import { ProblemAlert } from "../components/problem-alert";
+import { Progress } from "../components/wizard-progress";
 import { Configuration, Confirmation, Details } from "../components/wizard-steps";
 import {
+  anotherTry,
   draftSchema,
-  EMPTY_DRAFT,
   keyedRequest,
+  NEW_WIZARD,
+  readWizard,
   requestOf,
   type Draft,
-  type KeyedRequest,
+  type SavedWizard,
 } from "../lib/draft";
+import { readStored, writeStored } from "../lib/stored";
+
+const STORAGE_KEY = "palisade.new-tenant";
 
 interface WizardStep {
   title: string;
@@ -27,44 +35,75 @@ const STEPS: WizardStep[] = [
   { title: "Configuration", fields: ["template", "plan"] },
   { title: "Confirmation", fields: [] },
 ];
+const LAST = STEPS.length - 1;
+
+type Create = ReturnType<typeof useCreateTenant>;
 
 /** Makes a tenant in three steps, then shows what was made. */
 export function NewTenantPage() {
   const create = useCreateTenant();
-  if (create.data) return <CreatedTenantView created={create.data} />;
-  return <Wizard create={create} />;
+  const refused = useRefusal("tenant.create");
+  const [wizard, setWizard] = useSavedWizard();
+  useEffect(() => {
+    if (create.isSuccess) writeStored("sessionStorage", STORAGE_KEY, null);
+  }, [create.isSuccess]);
+  if (create.data) {
+    const retry = () => {
+      const { request } = wizard;
+      setWizard({ ...wizard, request: request && anotherTry(request) });
+      create.reset();
+    };
+    return <CreatedTenantView created={create.data} onRetry={retry} />;
+  }
+  if (refused) return <Forbidden title="New tenant" reason={refused} />;
+  return <Wizard create={create} wizard={wizard} onChange={setWizard} />;
 }
 
-function Wizard({ create }: { create: ReturnType<typeof useCreateTenant> }) {
-  const form = useForm({ resolver: zodResolver(draftSchema), defaultValues: EMPTY_DRAFT, mode: "onChange" });
-  const [step, setStep] = useState(0);
-  const [request, setRequest] = useState<KeyedRequest | null>(null);
-  const panel = useRef<HTMLFormElement>(null);
-  const moved = useRef(false);
-  useEffect(() => {
-    // After a move the next step is read from its beginning.
-    if (moved.current) panel.current?.querySelector<HTMLElement>("input, select, h2")?.focus();
-  }, [step]);
+/** The wizard, kept for as long as the tab lives. */
+function useSavedWizard() {
+  const [wizard, setWizard] = useState(() => readWizard(readStored("sessionStorage", STORAGE_KEY)));
+  const change = (next: SavedWizard) => {
+    setWizard(next);
+    writeStored("sessionStorage", STORAGE_KEY, JSON.stringify(next));
+  };
+  return [wizard, change] as const;
+}
 
-  const last = step === STEPS.length - 1;
-  const go = (to: number) => {
-    moved.current = true;
+interface WizardProps {
+  create: Create;
+  wizard: SavedWizard;
+  onChange: (wizard: SavedWizard) => void;
+}
+
+function Wizard({ create, wizard, onChange }: WizardProps) {
+  const { step, request } = wizard;
+  const form = useForm({
+    resolver: zodResolver(draftSchema),
+    defaultValues: wizard.draft,
+    mode: "onChange",
+  });
+  const panel = useRef<HTMLFormElement>(null);
+  useFocusOnMove(panel, step);
+  const go = (to: number, next: Partial<SavedWizard> = {}) => {
     create.reset();
-    setStep(to);
+    onChange({ ...wizard, draft: form.getValues(), step: to, ...next });
   };
   const next = async () => {
     if (!(await form.trigger(STEPS[step]?.fields, { shouldFocus: true }))) return;
-    if (step + 1 === STEPS.length - 1) {
-      const draft = draftSchema.parse(form.getValues());
-      setRequest((earlier) => keyedRequest(earlier, requestOf(draft)));
-    }
-    go(step + 1);
+    const draft = draftSchema.parse(form.getValues());
+    go(step + 1, step + 1 === LAST ? { request: keyedRequest(request, requestOf(draft)) } : {});
   };
-  const submit = () => {
-    if (!last) return void next();
-    if (request) create.mutate(request);
+  const send = () => {
+    // `isPending` follows a render later than a second click; the key makes that one tenant all the same.
+    if (!request || create.isPending) return;
+    create.mutate(request, {
+      onError: (error) => {
+        const { status } = problemOf(error);
+        // What was answered is answered again for the same key. Only an answer that never came is asked for anew.
+        if (status !== 0 && status !== 409) onChange({ ...wizard, request: anotherTry(request) });
+      },
+    });
   };
-
   return (
     <Box maxW="3xl">
       <PageHead title="New tenant" description="A schema, roles and connection strings of its own." />
@@ -74,27 +113,18 @@ function Wizard({ create }: { create: ReturnType<typeof useCreateTenant> }) {
           noValidate
           onSubmit={(event) => {
             event.preventDefault();
-            submit();
+            if (step === LAST) send();
+            else void next();
           }}
         >
+          <SaveAsTyped wizard={wizard} />
           <Stack gap="6">
-            <Progress step={step} />
+            <Progress titles={STEPS.map(({ title }) => title)} step={step} />
             {step === 0 && <Details />}
             {step === 1 && <Configuration />}
-            {last && request && <Confirmation request={request} />}
+            {step === LAST && request && <Confirmation request={request} />}
             {create.isError && <ProblemAlert error={create.error} />}
-            <Flex justify="space-between" gap="3">
-              <Button
-                variant="outline"
-                disabled={step === 0 || create.isPending}
-                onClick={() => go(step - 1)}
-              >
-                Back
-              </Button>
-              <Button type="submit" loading={create.isPending} loadingText="Making the tenant …">
-                {last ? "Create tenant" : "Next"}
-              </Button>
-            </Flex>
+            <Buttons step={step} pending={create.isPending} onBack={() => go(step - 1)} onChange={onChange} />
           </Stack>
         </form>
       </FormProvider>
@@ -102,33 +132,58 @@ function Wizard({ create }: { create: ReturnType<typeof useCreateTenant> }) {
   );
 }
 
-/**
- * Where the wizard stands. Chakra's list is a tablist whose children are no tabs; here it is what it looks like: an
- * ordered list with a current item.
- */
-function Progress({ step }: { step: number }) {
+/** After a move the next step is read from its beginning. */
+function useFocusOnMove(panel: React.RefObject<HTMLFormElement | null>, step: number) {
+  const before = useRef(step);
+  useEffect(() => {
+    if (before.current !== step) panel.current?.querySelector<HTMLElement>("input, select, h2")?.focus();
+    before.current = step;
+  }, [panel, step]);
+}
+
+function SaveAsTyped({ wizard }: { wizard: SavedWizard }) {
+  const draft = useWatch<Draft>() as Draft;
+  useEffect(
+    () => writeStored("sessionStorage", STORAGE_KEY, JSON.stringify({ ...wizard, draft })),
+    [wizard, draft],
+  );
+  return null;
+}
+
+interface ButtonsProps {
+  step: number;
+  pending: boolean;
+  onBack: () => void;
+  onChange: (wizard: SavedWizard) => void;
+}
+
+function Buttons({ step, pending, onBack, onChange }: ButtonsProps) {
+  const form = useFormContext<Draft>();
+  const slug = useWatch<Draft, "slug">({ name: "slug" });
+  const valid = draftSchema.shape.slug.safeParse(slug).success;
+  const taken = useSlug(valid ? slug : "").data?.available === false;
+  const clear = () => {
+    form.reset(NEW_WIZARD.draft);
+    onChange(NEW_WIZARD);
+  };
   return (
-    <Steps.Root step={step} count={STEPS.length} colorPalette="brand" size={{ base: "sm", md: "md" }}>
-      <Steps.List
-        role="list"
-        aria-label="Steps"
-        aria-owns={null as unknown as string}
-        aria-orientation={null as unknown as undefined}
+    <Flex justify="space-between" gap="3" wrap="wrap">
+      <Flex gap="3">
+        <Button variant="outline" disabled={step === 0 || pending} onClick={onBack}>
+          Back
+        </Button>
+        <Button variant="ghost" disabled={pending} onClick={clear}>
+          Start over
+        </Button>
+      </Flex>
+      <Button
+        type="submit"
+        disabled={taken && step < LAST}
+        loading={pending}
+        loadingText="Making the tenant …"
       >
-        {STEPS.map(({ title }, index) => (
-          <Steps.Item
-            key={title}
-            index={index}
-            role="listitem"
-            title={title}
-            aria-current={index === step ? "step" : undefined}
-          >
-            <Steps.Indicator />
-            <Steps.Title hideBelow={index === step ? undefined : "sm"}>{title}</Steps.Title>
-            <Steps.Separator />
-          </Steps.Item>
-        ))}
-      </Steps.List>
-    </Steps.Root>
+        {step === LAST ? "Create tenant" : "Next"}
+      </Button>
+    </Flex>
   );
 }

@@ -1,18 +1,22 @@
-import { Button, Flex, Link, Stack, Text } from "@chakra-ui/react";
-import { CirclePause, CirclePlay, Undo2 } from "lucide-react";
+import { Flex, Link, Stack, Text } from "@chakra-ui/react";
+import { CirclePause, CirclePlay } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { Link as RouterLink, useParams } from "react-router";
 import { isRunning, useTenant, useTenantStatus } from "../api/queries";
 import type { Tenant } from "../api/schemas";
+import { ActionButton } from "../components/action-button";
+import { CopyButton } from "../components/copy-button";
+import { DangerZone } from "../components/danger-zone";
 import { Facts } from "../components/facts";
+import { SettingsSection } from "../components/limits-editor";
 import { Loading } from "../components/loading";
 import { Logins } from "../components/logins";
-import { OperationSteps } from "../components/operation-steps";
+import { LiveOperation } from "../components/live-operation";
 import { PageHead } from "../components/page-head";
 import { ProblemAlert } from "../components/problem-alert";
-import { RollbackDialog } from "../components/rollback-dialog";
 import { Section } from "../components/section";
 import { StateBadge } from "../components/state-badge";
+import { SchemaSection, TenantAudit, TenantOperations } from "../components/tenant-history";
 import { SwitchDialog } from "../components/switch-dialog";
 import { Time } from "../components/time";
 import { actionsIn } from "../lib/states";
@@ -54,9 +58,14 @@ function TenantView({ tenant, reload }: { tenant: Tenant; reload: () => void }) 
         <Stack gap="5" flex="3" w="full" minW="0">
           <Overview tenant={shown} />
           <Logins tenant={shown} />
+          <SettingsSection tenant={shown} />
+          <TenantAudit tenant={shown} />
         </Stack>
         <Stack gap="5" flex="2" w="full" minW="0">
           <LastOperation status={status} />
+          <SchemaSection tenant={shown} />
+          <TenantOperations tenant={shown} />
+          <DangerZone tenant={shown} />
         </Stack>
       </Flex>
     </>
@@ -73,30 +82,21 @@ function useReloadWhenDone(running: boolean, reload: () => void) {
 }
 
 function Actions({ tenant }: { tenant: Tenant }) {
-  const [open, setOpen] = useState<"suspend" | "resume" | "rollback" | null>(null);
+  const [open, setOpen] = useState<"suspend" | "resume" | null>(null);
   const can = actionsIn(tenant.observed_state);
-  const close = () => setOpen(null);
   return (
     <>
       {can.suspend && (
-        <Button variant="outline" size="sm" onClick={() => setOpen("suspend")}>
+        <ActionButton action="tenant.suspend" variant="outline" size="sm" onClick={() => setOpen("suspend")}>
           <CirclePause aria-hidden /> Suspend
-        </Button>
+        </ActionButton>
       )}
       {can.resume && (
-        <Button variant="outline" size="sm" onClick={() => setOpen("resume")}>
+        <ActionButton action="tenant.resume" variant="outline" size="sm" onClick={() => setOpen("resume")}>
           <CirclePlay aria-hidden /> Resume
-        </Button>
+        </ActionButton>
       )}
-      {can.rollBack && (
-        <Button variant="outline" size="sm" colorPalette="red" onClick={() => setOpen("rollback")}>
-          <Undo2 aria-hidden /> Roll back
-        </Button>
-      )}
-      {(open === "suspend" || open === "resume") && (
-        <SwitchDialog tenant={tenant} action={open} onClose={close} />
-      )}
-      {open === "rollback" && <RollbackDialog tenant={tenant} onClose={close} />}
+      {open && <SwitchDialog tenant={tenant} action={open} onClose={() => setOpen(null)} />}
     </>
   );
 }
@@ -119,15 +119,13 @@ function Overview({ tenant }: { tenant: Tenant }) {
     >
       <Facts
         facts={[
-          ["Id", <Text key="id" as="span" fontFamily="mono" textStyle="sm" children={tenant.id} />],
+          ["Id", <CopyableId key="id" id={tenant.id} />],
           ["Slug", tenant.slug],
           ["Wanted state", moving && tenant.desired_state],
-          ["Plan", tenant.plan],
-          ["Template", `${tenant.template} v${tenant.template_version}`],
           ["Cluster", tenant.cluster],
-          ["Pool mode", tenant.pool_mode],
           ["Created", <Time key="created" iso={tenant.created_at} />],
           ["Last changed", <Time key="updated" iso={tenant.updated_at} />],
+          ["Purged after", tenant.purge_after && <Time key="purge" iso={tenant.purge_after} />],
         ]}
       />
     </Section>
@@ -140,8 +138,24 @@ function LastOperation({ status }: { status: ReturnType<typeof useTenantStatus> 
     <Section title="Last operation">
       {status.isPending && <Loading what="the operation" />}
       {status.isError && <ProblemAlert error={status.error} onRetry={() => void status.refetch()} />}
-      {operation && <OperationSteps operation={operation} />}
+      {operation?.state === "running" && (
+        <Text color="fg.muted" mb="3">
+          You can leave this page: it goes on.
+        </Text>
+      )}
+      {operation && <LiveOperation key={operation.id} operation={operation} />}
       {status.data && !operation && <Text color="fg.muted">Nothing has been done to this tenant.</Text>}
     </Section>
+  );
+}
+
+function CopyableId({ id }: { id: string }) {
+  return (
+    <Flex as="span" gap="2" align="center" wrap="wrap">
+      <Text as="span" fontFamily="mono" textStyle="sm" minW="0" overflowWrap="anywhere">
+        {id}
+      </Text>
+      <CopyButton value={id} what="the id" />
+    </Flex>
   );
 }

@@ -1,101 +1,95 @@
-import { Button, Flex, Input, Link, NativeSelect, Text } from "@chakra-ui/react";
+import { Button, Flex, Input, NativeSelect, Text } from "@chakra-ui/react";
 import { Plus } from "lucide-react";
-import { useEffect, useState } from "react";
-import { Link as RouterLink } from "react-router";
-import { useTenants } from "../api/queries";
-import type { Tenant } from "../api/schemas";
-import { DataTable, type Columns } from "../components/data-table";
+import { useCallback, useEffect, useMemo, useState } from "react";
+import { useNavigate } from "react-router";
+import { useAllTenants } from "../api/queries";
+import { OBSERVED_STATES } from "../api/schemas";
+import { ActionButton } from "../components/action-button";
+import { BulkBar } from "../components/bulk-bar";
 import { Empty } from "../components/empty";
 import { FormField } from "../components/form-field";
 import { Loading } from "../components/loading";
 import { PageHead } from "../components/page-head";
-import { Pager } from "../components/pager";
 import { ProblemAlert } from "../components/problem-alert";
-import { StateBadge } from "../components/state-badge";
-import { Time } from "../components/time";
+import { SavedViews } from "../components/saved-views";
+import { TenantsTable } from "../components/tenants-table";
 import { useFilters } from "../lib/filters";
-import { OBSERVED_STATES } from "../lib/states";
 
-/** Tenants on one page of the list. */
-const PAGE = 25;
 /** How long the search waits for the next letter, in milliseconds. */
 const TYPING_MS = 300;
 const FILTERS = ["q", "state"] as const;
 
-const COLUMNS: Columns<Tenant> = [
-  { id: "tenant", header: "Tenant", cell: ({ row }) => <TenantName tenant={row.original} /> },
-  {
-    id: "state",
-    header: "State",
-    cell: ({ row }) => <StateBadge state={row.original.observed_state} />,
-  },
-  { id: "plan", header: "Plan", cell: ({ row }) => row.original.plan },
-  {
-    id: "template",
-    header: "Template",
-    cell: ({ row }) => `${row.original.template} v${row.original.template_version}`,
-  },
-  { id: "cluster", header: "Cluster", cell: ({ row }) => row.original.cluster },
-  { id: "created", header: "Created", cell: ({ row }) => <Time iso={row.original.created_at} /> },
-];
-
-function TenantName({ tenant }: { tenant: Tenant }) {
+/** All tenants, filtered; more come as the list is scrolled. */
+export function TenantsPage() {
+  const { values, setFilters, active } = useFilters(FILTERS);
   return (
     <>
-      <Link asChild fontWeight="semibold" variant="underline" color="colorPalette.fg">
-        <RouterLink to={`/tenants/${tenant.id}`}>{tenant.slug}</RouterLink>
-      </Link>
-      <Text textStyle="sm" color="fg.muted" lineClamp={1} wordBreak="break-word">
-        {tenant.display_name}
-      </Text>
+      <PageHead title="Tenants" actions={<NewTenantButton />} />
+      <Flex gap="4" mb="4" wrap="wrap" role="search" aria-label="Tenants">
+        <Search value={values.q} onChange={(q) => setFilters({ q }, true)} />
+        <StateFilter value={values.state} onChange={(state) => setFilters({ state })} />
+      </Flex>
+      <SavedViews list="tenants" />
+      <List
+        key={JSON.stringify(values)}
+        filter={values}
+        filtered={active}
+        onClear={() => setFilters({ q: "", state: "" })}
+      />
     </>
   );
 }
 
-/** All tenants, filtered, a page at a time. */
-export function TenantsPage() {
-  const { values, setFilters, cursor, setCursor, active } = useFilters(FILTERS);
-  const tenants = useTenants({ ...values, cursor, limit: PAGE });
+interface ListProps {
+  filter: { q: string; state: string };
+  filtered: boolean;
+  onClear: () => void;
+}
+
+function List({ filter, filtered, onClear }: ListProps) {
+  const tenants = useAllTenants(filter);
+  const { fetchNextPage } = tenants;
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  const rows = useMemo(() => tenants.data?.pages.flatMap((page) => page.items) ?? [], [tenants.data]);
+  const more = useCallback(() => void fetchNextPage(), [fetchNextPage]);
+  const select = (ids: string[], on: boolean) =>
+    setSelected((before) => {
+      const after = new Set(before);
+      ids.forEach((id) => (on ? after.add(id) : after.delete(id)));
+      return after;
+    });
+  if (tenants.isPending) return <Loading what="tenants" />;
+  if (tenants.isError && rows.length === 0) {
+    return <ProblemAlert error={tenants.error} onRetry={() => void tenants.refetch()} />;
+  }
+  if (rows.length === 0) return <NoTenants filtered={filtered} onClear={onClear} />;
+  const mayAsk = tenants.hasNextPage && !tenants.isFetching && !tenants.isError;
   return (
     <>
-      <PageHead title="Tenants" actions={<NewTenantButton />} />
-      <Flex gap="4" mb="5" wrap="wrap" role="search" aria-label="Tenants">
-        <Search value={values.q} onChange={(q) => setFilters({ q }, true)} />
-        <StateFilter value={values.state} onChange={(state) => setFilters({ state })} />
-      </Flex>
-      {tenants.isPending && <Loading what="tenants" />}
-      {tenants.isError && <ProblemAlert error={tenants.error} onRetry={() => void tenants.refetch()} />}
-      {tenants.data && !tenants.isError && (
-        <>
-          {tenants.data.items.length > 0 ? (
-            <DataTable
-              label="Tenants"
-              columns={COLUMNS}
-              rows={tenants.data.items}
-              rowId={(tenant) => tenant.id}
-              hideBelow={{ plan: "md", template: "lg", cluster: "lg", created: "md" }}
-              stale={tenants.isPlaceholderData}
-            />
-          ) : (
-            <NoTenants filtered={active || !!cursor} onClear={() => setFilters({ q: "", state: "" })} />
-          )}
-          <Pager label="tenants" cursor={cursor} next={tenants.data.next_cursor} onChange={setCursor} />
-        </>
-      )}
+      <BulkBar tenants={rows.filter(({ id }) => selected.has(id))} onClear={() => setSelected(new Set())} />
+      <TenantsTable
+        tenants={rows}
+        selected={selected}
+        onSelect={select}
+        stale={tenants.isPlaceholderData}
+        onEnd={mayAsk ? more : undefined}
+      />
+      <Text mt="3" textStyle="sm" color="fg.muted" role="status">
+        {rows.length.toLocaleString()} tenants {tenants.hasNextPage ? "so far; scroll for more" : "in all"}
+      </Text>
+      {tenants.isError && <ProblemAlert error={tenants.error} onRetry={more} />}
     </>
   );
 }
 
 function NewTenantButton() {
+  const navigate = useNavigate();
   return (
-    <Button asChild size="sm">
-      <RouterLink to="/tenants/new">
-        <Plus aria-hidden /> New tenant
-      </RouterLink>
-    </Button>
+    <ActionButton action="tenant.create" size="sm" onClick={() => void navigate("/tenants/new")}>
+      <Plus aria-hidden /> New tenant
+    </ActionButton>
   );
 }
-
 function Search({ value, onChange }: { value: string; onChange: (q: string) => void }) {
   const [text, setText] = useState(value);
   const [shown, setShown] = useState(value);

@@ -3,8 +3,8 @@ import { zodResolver } from "@hookform/resolvers/zod";
 import { useEffect } from "react";
 import { useForm } from "react-hook-form";
 import { z } from "zod";
-import { usePlanRollback, useRollBack } from "../api/queries";
-import type { Tenant } from "../api/schemas";
+import { useDanger, usePlan, type Danger } from "../api/queries";
+import type { RollbackPlan } from "../api/schemas";
 import { reasonText } from "../lib/draft";
 import { FormField } from "./form-field";
 import { Loading } from "./loading";
@@ -12,38 +12,41 @@ import { Modal } from "./modal";
 import { ProblemAlert } from "./problem-alert";
 
 /** The form's rules: the slug must be typed exactly. */
-export function rollbackSchema(slug: string) {
+export function confirmSchema(slug: string) {
   return z.object({
     slug: z.string().refine((typed) => typed === slug, `Type ${slug} exactly.`),
     reason: reasonText,
   });
 }
 
-interface RollbackDialogProps {
-  tenant: Tenant;
+interface DangerDialogProps {
+  slug: string;
+  /** What is done, as a button says it. */
+  verb: string;
+  danger: Danger;
   onClose: () => void;
 }
 
-/** Says what a rollback would do, then does it when the slug has been typed. */
-export function RollbackDialog({ tenant, onClose }: RollbackDialogProps) {
-  const { mutate: askPlan, ...plan } = usePlanRollback(tenant.id);
-  const rollback = useRollBack(tenant.id);
+/** Says what something that cannot be taken back would do, in the control plane's words; does it once confirmed. */
+export function DangerDialog({ slug, verb, danger, onClose }: DangerDialogProps) {
+  const { mutate: askPlan, ...plan } = usePlan(danger);
+  const deed = useDanger(danger);
   const form = useForm({
-    resolver: zodResolver(rollbackSchema(tenant.slug)),
+    resolver: zodResolver(confirmSchema(slug)),
     defaultValues: { slug: "", reason: "" },
   });
   useEffect(() => askPlan(), [askPlan]);
   const again = () => {
-    rollback.reset();
+    deed.reset();
     askPlan();
   };
   const submit = form.handleSubmit(({ reason }) => {
-    if (plan.data) rollback.mutate({ confirm: plan.data.confirm, reason }, { onSuccess: onClose });
+    if (plan.data) deed.mutate({ confirm: plan.data.confirm, reason }, { onSuccess: onClose });
   });
   const { errors } = form.formState;
   return (
     <Modal
-      title={`Roll back ${tenant.slug}`}
+      title={`${verb} ${slug}`}
       open
       alert
       onClose={onClose}
@@ -53,24 +56,17 @@ export function RollbackDialog({ tenant, onClose }: RollbackDialogProps) {
           <Button variant="outline" onClick={onClose}>
             Cancel
           </Button>
-          <Button type="submit" colorPalette="red" disabled={!plan.data} loading={rollback.isPending}>
-            Roll back
+          <Button type="submit" colorPalette="red" disabled={!plan.data} loading={deed.isPending}>
+            {verb}
           </Button>
         </>
       }
     >
-      {plan.isPending && <Loading what="what will happen" />}
+      {(plan.isPending || plan.isIdle) && <Loading what="what will happen" />}
       {plan.isError && <ProblemAlert error={plan.error} onRetry={again} />}
       {plan.data && (
         <>
-          <Text fontWeight="medium">This will happen:</Text>
-          <List.Root ps="5" gap="1.5">
-            {plan.data.effects.map((effect) => (
-              <List.Item key={effect} overflowWrap="anywhere">
-                {effect}
-              </List.Item>
-            ))}
-          </List.Root>
+          <Effects plan={plan.data} />
           <FormField label="Reason" required error={errors.reason?.message}>
             <Input {...form.register("reason")} autoComplete="off" />
           </FormField>
@@ -80,7 +76,7 @@ export function RollbackDialog({ tenant, onClose }: RollbackDialogProps) {
             error={errors.slug?.message}
             help={
               <>
-                Type <Code>{tenant.slug}</Code>.
+                Type <Code>{slug}</Code>.
               </>
             }
           >
@@ -88,7 +84,22 @@ export function RollbackDialog({ tenant, onClose }: RollbackDialogProps) {
           </FormField>
         </>
       )}
-      {rollback.isError && <ProblemAlert error={rollback.error} onRetry={again} />}
+      {deed.isError && <ProblemAlert error={deed.error} onRetry={again} />}
     </Modal>
+  );
+}
+
+function Effects({ plan }: { plan: RollbackPlan }) {
+  return (
+    <>
+      <Text fontWeight="medium">This will happen:</Text>
+      <List.Root ps="5" gap="1.5">
+        {plan.effects.map((effect) => (
+          <List.Item key={effect} overflowWrap="anywhere">
+            {effect}
+          </List.Item>
+        ))}
+      </List.Root>
+    </>
   );
 }
