@@ -1,6 +1,7 @@
 //! A new tenant: its slug is reserved, everything is made in one transaction, verified, opened. What fails is removed.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use deadpool_postgres::Transaction;
 use palisade_catalog::audit::{Class, Event, Plane};
@@ -40,12 +41,20 @@ pub(crate) struct Credential {
     pub(crate) url: String,
 }
 
-/// Makes a tenant: one of the warm pool where there is one, else a new one in one transaction; verifies and opens it.
-/// What fails is removed.
+/// Makes a tenant, and counts how that ended.
 pub(crate) async fn create(
     shared: &Arc<Shared>,
     tenant: &mut NewTenant,
 ) -> Result<(TenantId, Vec<Credential>), Problem> {
+    let started = Instant::now();
+    let made = make(shared, tenant).await;
+    shared.metrics.provisioned(started, &made);
+    made
+}
+
+/// Makes a tenant: one of the warm pool where there is one, else a new one in one transaction; verifies and opens it.
+/// What fails is removed.
+async fn make(shared: &Arc<Shared>, tenant: &mut NewTenant) -> Result<(TenantId, Vec<Credential>), Problem> {
     let credentials = credentials(shared, tenant);
     let warm = claim(shared, tenant, &credentials).await?;
     if !warm {
