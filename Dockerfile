@@ -60,8 +60,9 @@ LABEL org.opencontainers.image.title="Palisade" \
 COPY --from=build /out/ /
 USER 65532:65532
 WORKDIR /var/lib/palisade
-# 6432 clients, 6433 console, 8080 API and UI, 9464 metrics and health of the proxy
-EXPOSE 6432 6433 8080 9464
+# 6432 clients, 6433 console, 8080 API and UI, 9464 metrics and health of the proxy, 9465 metrics of the
+# control plane
+EXPOSE 6432 6433 8080 9464 9465
 STOPSIGNAL SIGTERM
 # The control plane's readiness; a proxy names its own: --url http://127.0.0.1:9464/readyz
 HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 \

@@ -40,6 +40,7 @@ with_installation() {
   local data=$DATA/test-installation main_data=$DATA
   export PALISADE__PROXY__LISTEN=127.0.0.1:16432 PALISADE__CONTROL_PLANE__LISTEN=127.0.0.1:18080
   export PALISADE__PROXY__ADMIN_LISTEN=127.0.0.1:16433 PALISADE__PROXY__METRICS_LISTEN=127.0.0.1:19464
+  export PALISADE__CONTROL_PLANE__METRICS_LISTEN=127.0.0.1:19465
   (
     DATA=$data LOG=$data/log/palisade.log
     if running; then down; fi
@@ -77,6 +78,17 @@ client_matrix() { bash bench/clients/run.sh "$1"; }
 # bench/chaos/run.sh DEV_ENV --duration 3600.
 crowd() { bash bench/chaos/run.sh "$1" --duration 15 --seed 1 --tenants 4 --clients 80; }
 
+# What alerts, dashboards and docs name, against what both planes serve.
+metrics_are_named() {
+  local proxy control
+  . "$1"
+  proxy=$(mktemp) control=$(mktemp)
+  curl -fsS "http://$PALISADE__PROXY__METRICS_LISTEN/metrics" > "$proxy" || return 1
+  curl -fsS "http://$PALISADE__CONTROL_PLANE__METRICS_LISTEN/metrics" > "$control" || return 1
+  python3 infra/monitoring/names.py "$proxy" "$control" || return 1
+  rm -f "$proxy" "$control"
+}
+
 # The UI's logic; ./dev has built it and so installed what it needs.
 ui_tests() { (cd admin-ui && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && npm test); }
 
@@ -104,6 +116,7 @@ run_tests() {
   suite "rust tests" cargo test --locked --workspace
   if [ "$quick" = 0 ]; then
     suite "scripts" scripts_are_sound
+    suite "names of metrics" with_installation metrics_are_named
     suite "psql and pgbench" with_installation pgbench_runs
     suite "attack and benign corpora" with_installation corpora
     suite "client matrix" with_installation client_matrix

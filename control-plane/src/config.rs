@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct ControlPlaneConfig {
     /// Address of the API and the UI. Default `127.0.0.1:8080`.
     pub listen: SocketAddr,
+    /// Address for Prometheus (`/metrics`, without a token). Default: none, no metrics are served.
+    pub metrics_listen: Option<SocketAddr>,
     /// Connection string of the database that holds Palisade's tables and the tenants. Required.
     pub database_url: String,
     /// File with the master key (64 hexadecimal digits). Required.
@@ -124,6 +126,7 @@ impl Default for ControlPlaneConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            metrics_listen: None,
             database_url: String::new(),
             master_key_file: PathBuf::new(),
             proxy_address: "127.0.0.1:6432".into(),
@@ -184,6 +187,10 @@ impl ControlPlaneConfig {
         check(
             self.database_url.parse::<tokio_postgres::Config>().is_ok() && !self.database_url.is_empty(),
             "database_url must be a connection string such as postgres://user:password@host:5432/palisade",
+        );
+        check(
+            self.metrics_listen != Some(self.listen),
+            "metrics_listen must differ from listen: metrics ask for no token",
         );
         check(
             !self.master_key_file.as_os_str().is_empty(),
@@ -283,6 +290,7 @@ mod tests {
         assert_eq!(with(&|_| ()), "");
         assert!(with(&|c| c.auth.public_key_file = None).contains("public_key_file"));
         assert!(with(&|c| c.verify_through = Some("x".into())).contains("verify_through"));
+        assert!(with(&|c| c.metrics_listen = Some(c.listen)).contains("metrics_listen"));
         for (url, good) in [
             ("https://id.example/keys", true),
             ("http://127.0.0.1:9/keys", true),

@@ -15,6 +15,7 @@
 //! - `copies`, `clone`: dumps and restores through the proxy, a tenant made from another.
 //! - `tokens`: API tokens for programs.
 //! - `tenants`, `operations`, `audit`: queries.
+//! - `metrics`: what Prometheus scrapes, on an address of its own.
 //! - [`http`]: the API.
 //!
 //! Invariants: every change of a tenant and its audit row commit in one transaction; nothing that is not verified is
@@ -35,6 +36,7 @@ mod foundation;
 mod lifecycle;
 mod limits;
 mod lint;
+mod metrics;
 mod moves;
 mod operations;
 mod plans;
@@ -85,6 +87,12 @@ pub enum StartError {
     /// The address is taken.
     #[error("cannot listen on {0}: {1}; stop what uses it or set [control_plane] listen")]
     Listen(std::net::SocketAddr, std::io::Error),
+    /// The address of the metrics is taken.
+    #[error("cannot listen on {0}: {1}; stop what uses it or set [control_plane] metrics_listen")]
+    MetricsListen(std::net::SocketAddr, std::io::Error),
+    /// The metrics cannot be registered.
+    #[error("the metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
 }
 
 /// What every request and task shares.
@@ -109,6 +117,7 @@ pub(crate) struct Shared {
     pub(crate) watchers: Arc<Semaphore>,
     /// Places for exports and clones.
     pub(crate) copies: Arc<Semaphore>,
+    pub(crate) metrics: metrics::Metrics,
 }
 
 /// Most streams of events at once.
@@ -120,6 +129,7 @@ const COPIES: usize = 4;
 pub struct ControlPlane {
     shared: Arc<Shared>,
     listener: TcpListener,
+    metrics_listener: Option<TcpListener>,
 }
 
 impl ControlPlane {
@@ -135,6 +145,7 @@ impl ControlPlane {
         let source = source(config.clone(), judge.clone(), limits).await.map_err(StartError::Template)?;
         let listener =
             TcpListener::bind(config.listen).await.map_err(|e| StartError::Listen(config.listen, e))?;
+        let metrics_listener = metrics::bind(config.metrics_listen).await?;
         let pool = store::open(&config).map_err(StartError::Database)?;
         store::migrate(&config, &pool, &master).await?;
         let shared = Arc::new(Shared {
@@ -151,13 +162,14 @@ impl ControlPlane {
             stopping: watch::Sender::new(false),
             watchers: Arc::new(Semaphore::new(WATCHERS)),
             copies: Arc::new(Semaphore::new(COPIES)),
+            metrics: metrics::Metrics::new()?,
         });
         register::register(&shared, &source, "system", false).await.map_err(|error| match error {
             RegisterError::Refused(refusal) => StartError::Template(refusal.to_string()),
             RegisterError::Failed(problem) => StartError::Database(problem.detail),
         })?;
         reconcile::once(&shared).await.map_err(|e| StartError::Database(e.detail))?;
-        Ok(Self { shared, listener })
+        Ok(Self { shared, listener, metrics_listener })
     }
 
     /// Serves until the shutdown is announced; requests under way are finished.
@@ -171,6 +183,9 @@ impl ControlPlane {
         let stopping = self.shared.stopping.clone();
         let keys = tokio::spawn(http::auth::follow_keys(self.shared.clone()));
         let reconciler = tokio::spawn(reconcile::forever(self.shared.clone(), shutdown.clone()));
+        let metrics = self
+            .metrics_listener
+            .map(|listener| tokio::spawn(metrics::serve(self.shared.clone(), listener, shutdown.clone())));
         let app = http::router(self.shared);
         let served =
             axum::serve(self.listener, app.into_make_service_with_connect_info::<std::net::SocketAddr>())
@@ -185,6 +200,9 @@ impl ControlPlane {
         events.abort();
         rollout.abort();
         warm.abort();
+        if let Some(metrics) = metrics {
+            metrics.abort();
+        }
         served
     }
 }

@@ -1,5 +1,7 @@
 //! A new tenant: its slug is reserved, everything is made in one transaction, verified, opened. What fails is removed.
 
+use std::time::Instant;
+
 use deadpool_postgres::Transaction;
 use palisade_catalog::audit::{Class, Event, Plane};
 use palisade_catalog::ids::{LoginName, RoleKind, Slug, TenantId};
@@ -44,20 +46,36 @@ pub(crate) struct Begun {
     pub(crate) tenant: NewTenant,
     pub(crate) credentials: Vec<Credential>,
     warm: bool,
+    started: Instant,
 }
 
 /// Reserves the slug, or takes a tenant of the warm pool where there is one. Behind this only a failure removes it.
-pub(crate) async fn begin(shared: &Shared, mut tenant: NewTenant) -> Result<Begun, Problem> {
+pub(crate) async fn begin(shared: &Shared, tenant: NewTenant) -> Result<Begun, Problem> {
+    let started = Instant::now();
+    let begun = begun(shared, tenant, started).await;
+    if begun.is_err() {
+        shared.metrics.provisioned(started, &begun);
+    }
+    begun
+}
+
+async fn begun(shared: &Shared, mut tenant: NewTenant, started: Instant) -> Result<Begun, Problem> {
     let credentials = credentials(shared, &tenant);
     let warm = tenant.kind == "create" && claim(shared, &mut tenant, &credentials).await?;
     if !warm {
         reserve(shared, &tenant).await?;
     }
-    Ok(Begun { tenant, credentials, warm })
+    Ok(Begun { tenant, credentials, warm, started })
 }
 
 /// Makes, verifies and opens what was begun. What fails is removed.
 pub(crate) async fn complete(shared: &Shared, begun: &Begun) -> Result<(), Problem> {
+    let made = made(shared, begun).await;
+    shared.metrics.provisioned(begun.started, &made);
+    made
+}
+
+async fn made(shared: &Shared, begun: &Begun) -> Result<(), Problem> {
     let tenant = &begun.tenant;
     match build(shared, tenant, &begun.credentials, begun.warm).await {
         Ok(()) => Ok(()),

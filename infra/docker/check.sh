@@ -14,6 +14,7 @@ for tool in docker psql curl python3; do command -v "$tool" >/dev/null || die "$
 if docker compose version >/dev/null 2>&1; then compose=(docker compose); else compose=(docker-compose); fi
 
 project=palisade-check
+# PROMETHEUS=0 leaves Prometheus out.
 scratch=$(mktemp -d)
 export POSTGRES_PASSWORD GRAFANA_ADMIN_PASSWORD=unused
 POSTGRES_PASSWORD=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
@@ -73,4 +74,21 @@ other=${url/:$PROXY_1_PORT\//:$PROXY_2_PORT/}
 [ "$(psql "$other" -qAtc 'SELECT n FROM public.checked')" = 42 ] || die "proxy 2 does not see what proxy 1 wrote"
 if psql "$other" -qAtc 'SELECT * FROM palisade_control.tenants' 2> "$scratch/denied"; then die "a tenant read Palisade's tables"; fi
 grep -q 'does not exist' "$scratch/denied" || die "the denial has other words: $(cat "$scratch/denied")"
+
+# Prometheus scrapes every plane, and has our rules.
+if [ "${PROMETHEUS:-1}" = 1 ]; then
+  export PROMETHEUS_PORT=${PROMETHEUS_PORT:-25090}
+  run up -d --no-build prometheus
+  for _ in $(seq 30); do
+    up=$(curl -fsS "http://127.0.0.1:$PROMETHEUS_PORT/api/v1/query?query=sum(up)" 2>/dev/null |
+      python3 -c 'import json, sys; r = json.load(sys.stdin)["data"]["result"]; print(r[0]["value"][1] if r else 0)' || true)
+    [ "$up" != 3 ] || break
+    sleep 2
+  done
+  [ "$up" = 3 ] || die "Prometheus sees ${up:-none} of 3 planes"
+  rules=$(curl -fsS "http://127.0.0.1:$PROMETHEUS_PORT/api/v1/rules" | grep -o '"health":"ok"' | wc -l)
+  [ "$rules" -ge 16 ] || die "Prometheus evaluates $rules rules"
+  curl -fsSg "http://127.0.0.1:$PROMETHEUS_PORT/api/v1/query?query=palisade_provisioning_total{result=\"succeeded\"}" |
+    grep -q '"1"\]' || die "the tenant was not counted"
+fi
 echo "check: containers are sound"
