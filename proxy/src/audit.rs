@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use palisade_catalog::audit::{Class, Decision, Event, Plane};
@@ -40,6 +41,7 @@ pub(crate) struct Audit {
     queue: mpsc::Sender<Entry>,
     folder: Folder,
     /// Left by processes that are gone.
+    room: Arc<Room>,
     orphans: Mutex<Vec<Folder>>,
 }
 
@@ -93,9 +95,19 @@ impl Audit {
         let mut file =
             OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(events(&folder.path))?;
         repair(&mut file)?;
+        let good = file.metadata()?.len();
         let (queue, entries) = mpsc::channel(QUEUE_EVENTS);
-        std::thread::Builder::new().name("audit".into()).spawn(move || write(file, entries))?;
-        Ok(Self { queue, folder, orphans: Mutex::new(orphans) })
+        let room = Arc::new(Room::default());
+        let mut writer = Writer { file, mark: folder.path.join("shipped"), good, torn: false, room: room.clone() };
+        std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(entries))?;
+        Ok(Self { queue, folder, room, orphans: Mutex::new(orphans) })
+    }
+
+    /// Leaves an event to the writer: it is written in its turn, and nobody waits for that. Waits only where the queue is
+    /// full.
+    pub(crate) async fn note(&self, event: Event) -> Result<(), NotDurable> {
+        let (done, _) = oneshot::channel();
+        self.queue.send((event, done)).await.map_err(|_| NotDurable)
     }
 
     /// Makes an event durable.
@@ -123,25 +135,79 @@ fn repair(file: &mut File) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Group commit: whatever waits is written together, with one sync.
-fn write(mut file: File, mut entries: mpsc::Receiver<Entry>) {
-    let mut batch = Vec::new();
-    while entries.blocking_recv_many(&mut batch, BATCH_EVENTS) > 0 {
-        let mut text = String::new();
-        for (event, _) in &batch {
-            // An event is made of strings, numbers and times: it always has a JSON form.
-            text.push_str(&serde_json::to_string(event).unwrap_or_default());
-            text.push('\n');
-            tracing::info!(target: "audit", action = %event.action, decision = ?event.decision, tenant = event.tenant, reason = event.reason);
+/// What the shipper and the writer tell each other about room in the spool.
+#[derive(Default)]
+struct Room {
+    /// Everything up to this length has been shipped: a spool of this length may be emptied. 0: nothing to empty.
+    shipped_whole: AtomicU64,
+    /// How often it was emptied.
+    emptied: AtomicU64,
+}
+
+/// The only one that changes the spool's file.
+struct Writer {
+    file: File,
+    /// The file that says how far the spool has been shipped.
+    mark: PathBuf,
+    /// The length up to which every line is whole and durable.
+    good: u64,
+    /// Behind `good` may be half a batch: nothing is written before it is cut off.
+    torn: bool,
+    room: Arc<Room>,
+}
+
+impl Writer {
+    /// Group commit: whatever waits is written together, with one sync.
+    fn run(&mut self, mut entries: mpsc::Receiver<Entry>) {
+        let mut batch = Vec::new();
+        while entries.blocking_recv_many(&mut batch, BATCH_EVENTS) > 0 {
+            let mut text = String::new();
+            for (event, _) in &batch {
+                // An event is made of strings, numbers and times: it always has a JSON form.
+                text.push_str(&serde_json::to_string(event).unwrap_or_default());
+                text.push('\n');
+                tracing::info!(target: "audit", action = %event.action, decision = ?event.decision, tenant = event.tenant, reason = event.reason);
+            }
+            let result = self.append(text.as_bytes());
+            if let Err(error) = &result {
+                tracing::error!(%error, "the audit spool cannot be written");
+            }
+            for (_, done) in batch.drain(..) {
+                // Nobody waits for the answer where the session has ended, or where the event is only noted.
+                let _ = done.send(result.as_ref().copied().map_err(|_| NotDurable));
+            }
         }
-        let result = file.write_all(text.as_bytes()).and_then(|()| file.sync_data());
-        if let Err(error) = &result {
-            tracing::error!(%error, "the audit spool cannot be written");
+    }
+
+    /// Writes whole lines, or nothing: what a failure leaves behind is cut off before anything else is written.
+    fn append(&mut self, text: &[u8]) -> std::io::Result<()> {
+        if self.torn {
+            self.file.set_len(self.good)?;
+            self.torn = false;
         }
-        for (_, done) in batch.drain(..) {
-            // Nobody waits for the answer where the session has ended.
-            let _ = done.send(result.as_ref().copied().map_err(|_| NotDurable));
+        self.empty()?;
+        self.torn = true;
+        self.file.write_all(text)?;
+        self.file.sync_data()?;
+        self.good += text.len() as u64;
+        self.torn = false;
+        Ok(())
+    }
+
+    /// Empties a spool that has been shipped as a whole. The mark goes back first: a crash in between ships again what
+    /// the catalog has, which changes nothing there.
+    fn empty(&mut self) -> std::io::Result<()> {
+        let whole = self.room.shipped_whole.swap(0, Ordering::AcqRel);
+        if whole == 0 || whole != self.good {
+            return Ok(());
         }
+        self.room.emptied.fetch_add(1, Ordering::AcqRel);
+        let mut mark = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.mark)?;
+        mark.write_all(b"0")?;
+        mark.sync_data()?;
+        self.file.set_len(0)?;
+        self.good = 0;
+        Ok(())
     }
 }
 
@@ -160,18 +226,18 @@ async fn ship_once(shared: &Shared) -> Result<(), Box<dyn std::error::Error + Se
     let orphans: Vec<PathBuf> =
         shared.audit.orphans.lock().iter().map(|folder| folder.path.clone()).collect();
     for folder in orphans {
-        while ship_batch(&client, &folder).await? {}
+        while ship_batch(&client, &folder, None).await? {}
         std::fs::remove_dir_all(&folder)?;
         shared.audit.orphans.lock().retain(|orphan| orphan.path != folder);
     }
     let folder = &shared.audit.folder.path;
     loop {
-        if ship_batch(&client, folder).await? {
+        if ship_batch(&client, folder, Some(&shared.audit.room)).await? {
             continue;
         }
         let length = std::fs::metadata(events(folder))?.len();
         if length > TRUNCATE_BYTES && length == shipped(folder) {
-            OpenOptions::new().write(true).open(events(folder))?.set_len(0)?;
+            shared.audit.room.shipped_whole.store(length, Ordering::Release);
         }
         tokio::time::sleep(SHIP_INTERVAL).await;
         // The connection's end shows here, not only at the next event.
@@ -191,7 +257,10 @@ fn shipped(folder: &Path) -> u64 {
 async fn ship_batch(
     client: &tokio_postgres::Client,
     folder: &Path,
+    room: Option<&Room>,
 ) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    let emptied = || room.map_or(0, |room| room.emptied.load(Ordering::Acquire));
+    let before = emptied();
     let Ok(meta) = std::fs::metadata(events(folder)) else { return Ok(false) };
     // A spool that is shorter than the mark began anew.
     let at = shipped(folder);
@@ -200,8 +269,9 @@ async fn ship_batch(
     for event in &batch {
         insert(client, event).await?;
     }
-    if next == at {
-        return Ok(false);
+    // A spool that was emptied meanwhile is read from its beginning.
+    if next == at || emptied() != before {
+        return Ok(emptied() != before);
     }
     std::fs::write(folder.join("shipped"), next.to_string())?;
     Ok(true)
@@ -257,4 +327,48 @@ async fn insert(client: &tokio_postgres::Client, event: &Event) -> Result<(), to
         )
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn writer(name: &str) -> (PathBuf, Writer) {
+        let folder = std::env::temp_dir().join(format!("palisade-spool-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = OpenOptions::new().read(true).append(true).create(true).open(events(&folder)).unwrap();
+        let room = Arc::new(Room::default());
+        let writer = Writer { file, mark: folder.join("shipped"), good: 0, torn: false, room };
+        (folder, writer)
+    }
+
+    #[test]
+    fn half_a_batch_is_cut_off_before_the_next() {
+        let (folder, mut writer) = writer("torn");
+        writer.append(b"one\n").unwrap();
+        // What a full disk leaves behind.
+        writer.file.write_all(b"hal").unwrap();
+        writer.torn = true;
+        writer.append(b"two\n").unwrap();
+        assert_eq!(std::fs::read(events(&folder)).unwrap(), b"one\ntwo\n");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn only_what_was_shipped_as_a_whole_is_emptied() {
+        let (folder, mut writer) = writer("emptied");
+        writer.append(b"one\n").unwrap();
+        std::fs::write(folder.join("shipped"), "4").unwrap();
+        writer.room.shipped_whole.store(4, Ordering::Release);
+        writer.append(b"two\n").unwrap();
+        assert_eq!(std::fs::read(events(&folder)).unwrap(), b"two\n");
+        assert_eq!((shipped(&folder), writer.good), (0, 4));
+        // The wish is of the past: more has come since.
+        writer.room.shipped_whole.store(2, Ordering::Release);
+        writer.append(b"three\n").unwrap();
+        assert_eq!(std::fs::read(events(&folder)).unwrap(), b"two\nthree\n");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }
