@@ -21,5 +21,7 @@ export default defineConfig({
   plugins: [react()],
   server: { proxy: { "/api": API } },
   preview: { proxy: { "/api": API }, headers: { "Content-Security-Policy": CONTENT_SECURITY_POLICY } },
+  // The end-to-end tests have a runner of their own: e2e/run.sh.
+  test: { include: ["src/**/*.test.{ts,tsx}"] },
   build: { assetsInlineLimit: 0, chunkSizeWarningLimit: 700, manifest: true },
 });
