@@ -21,7 +21,7 @@ export default defineConfig({
   plugins: [react()],
   server: { proxy: { "/api": API } },
   preview: { proxy: { "/api": API }, headers: { "Content-Security-Policy": CONTENT_SECURITY_POLICY } },
-  // The tests in e2e need a whole installation: `npm run e2e`.
+  // The end-to-end tests have a runner of their own: e2e/run.sh.
   test: { include: ["src/**/*.test.{ts,tsx}"] },
   build: { assetsInlineLimit: 0, chunkSizeWarningLimit: 700, manifest: true },
 });

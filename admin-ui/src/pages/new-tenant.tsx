@@ -83,6 +83,7 @@ function Wizard({ create, wizard, onChange }: WizardProps) {
     mode: "onChange",
   });
   const panel = useRef<HTMLFormElement>(null);
+  const sending = useRef(false);
   useFocusOnMove(panel, step);
   const go = (to: number, next: Partial<SavedWizard> = {}) => {
     create.reset();
@@ -94,9 +95,13 @@ function Wizard({ create, wizard, onChange }: WizardProps) {
     go(step + 1, step + 1 === LAST ? { request: keyedRequest(request, requestOf(draft)) } : {});
   };
   const send = () => {
-    // `isPending` follows a render later than a second click; the key makes that one tenant all the same.
-    if (!request || create.isPending) return;
+    // `isPending` is a render late. A second request would take the first one's place, and its secrets with it.
+    if (!request || sending.current) return;
+    sending.current = true;
     create.mutate(request, {
+      onSettled: () => {
+        sending.current = false;
+      },
       onError: (error) => {
         const { status } = problemOf(error);
         // What was answered is answered again for the same key. Only an answer that never came is asked for anew.
