@@ -246,9 +246,12 @@ async fn tokens_versions_cancels_and_limits() {
         ("PALISADE__PROXY__JWT__ISSUER", "https://issuer.example"),
         ("PALISADE__PROXY__JWT__PUBLIC_KEY_FILE", &public),
         ("PALISADE__PROXY__FAILED_LOGINS_PER_ADDRESS", "20"),
+        ("PALISADE__PROXY__FAILED_LOGINS_EXEMPT", "[]"),
         ("PALISADE__PROXY__PEERS", &peers),
     ]);
     let proxy = address(&env["PALISADE_URL_ACME_APP"]);
+    // The tenants are known.
+    connect(&env["PALISADE_URL_ACME_APP"]).await;
     tokens(&palisade, &proxy, &signer, &stranger);
     versions(&proxy, &signer);
     let first = format!("[{{ id = 0, address = \"{proxy}\" }}]");
@@ -358,8 +361,11 @@ async fn limits(palisade: &Installation, proxy: &str, stranger: &Signer) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenants_failures_do_not_lock_its_own_applications_out() {
-    let palisade =
-        Installation::with("login-tenant", true, &[("PALISADE__PROXY__FAILED_LOGINS_PER_TENANT", "3")]);
+    let mut palisade = Installation::start("login-tenant", true);
+    palisade.restart(&[
+        ("PALISADE__PROXY__FAILED_LOGINS_PER_TENANT", "3"),
+        ("PALISADE__PROXY__FAILED_LOGINS_EXEMPT", "[]"),
+    ]);
     let url = palisade.env()["PALISADE_URL_ACME_APP"].clone();
     connect(&url).await;
     let wrong = url.replacen("://app:", "://app:wrong", 1);

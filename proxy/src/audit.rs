@@ -98,7 +98,8 @@ impl Audit {
         let good = file.metadata()?.len();
         let (queue, entries) = mpsc::channel(QUEUE_EVENTS);
         let room = Arc::new(Room::default());
-        let mut writer = Writer { file, mark: folder.path.join("shipped"), good, torn: false, room: room.clone() };
+        let mut writer =
+            Writer { file, mark: folder.path.join("shipped"), good, torn: false, room: room.clone() };
         std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(entries))?;
         Ok(Self { queue, folder, room, orphans: Mutex::new(orphans) })
     }
@@ -202,7 +203,8 @@ impl Writer {
             return Ok(());
         }
         self.room.emptied.fetch_add(1, Ordering::AcqRel);
-        let mut mark = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.mark)?;
+        let mut mark =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.mark)?;
         mark.write_all(b"0")?;
         mark.sync_data()?;
         self.file.set_len(0)?;

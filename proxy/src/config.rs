@@ -1,6 +1,6 @@
 //! The proxy's settings: the table `[proxy]`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use palisade_catalog::tls::ServerTls;
@@ -163,6 +163,9 @@ pub struct ProxyConfig {
     /// Most failed logins of one tenant in a minute, from addresses that have not logged in to it; 0 is no limit.
     /// Default 1000.
     pub failed_logins_per_tenant: u32,
+    /// Addresses whose failed logins are not limited: those of the control plane, which asks for new tenants before they
+    /// are known. Default loopback.
+    pub failed_logins_exempt: Vec<IpAddr>,
     /// This proxy's number among several behind one address, 0 to 127, for cancels. Default 0.
     pub peer_id: u8,
     /// The other proxies: a cancel that reaches the wrong one is handed to the one that knows its key. Default none.
@@ -246,6 +249,7 @@ impl Default for ProxyConfig {
             jwt: JwtConfig::default(),
             failed_logins_per_address: 100,
             failed_logins_per_tenant: 1_000,
+            failed_logins_exempt: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
             peer_id: 0,
             peers: Vec::new(),
             server: String::new(),

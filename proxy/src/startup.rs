@@ -158,7 +158,9 @@ async fn failed(
     tenant: Option<&TenantEntry>,
     reason: &str,
 ) -> Option<Refusal> {
-    shared.throttle.failed(address.ip(), &request.database, Instant::now());
+    if !shared.config().failed_logins_exempt.contains(&address.ip().to_canonical()) {
+        shared.throttle.failed(address.ip(), &request.database, Instant::now());
+    }
     shared.metrics.logins.with_label_values(&["refused"]).inc();
     let mut event = login_event(request, address, Decision::Deny, tenant);
     event.reason = Some(reason.to_owned());
