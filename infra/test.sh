@@ -92,11 +92,10 @@ metrics_are_named() {
 # The UI's logic; ./dev has built it and so installed what it needs.
 ui_tests() { (cd admin-ui && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && npm test); }
 
-# The UI in a real browser against a real installation: every view at three widths, with axe.
-ui_walk() {
-  . "$1"
+# The UI in a real browser against a real installation, with axe: admin-ui/e2e.
+ui_e2e() {
   local browser; browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || { echo "no Chromium was found" >&2; return 1; }
-  (cd admin-ui && BASE_URL=$PALISADE_API_URL TOKEN=$PALISADE_ADMIN_TOKEN CHROMIUM=$browser npm run look)
+  CHROMIUM=$browser PATH=$PATH:${PG_BINDIR:-/usr/lib/postgresql/15/bin} sh admin-ui/e2e/run.sh "$1"
 }
 
 run_tests() {
@@ -122,7 +121,7 @@ run_tests() {
     suite "client matrix" with_installation client_matrix
     suite "crowd under faults" with_installation crowd
     suite "UI unit tests" ui_tests
-    suite "UI walk-through" with_installation ui_walk
+    suite "UI end to end" with_installation ui_e2e
   fi
   summary
 }
