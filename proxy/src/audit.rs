@@ -40,8 +40,8 @@ type Entry = (Event, oneshot::Sender<Result<(), NotDurable>>);
 pub(crate) struct Audit {
     queue: mpsc::Sender<Entry>,
     folder: Folder,
-    /// Left by processes that are gone.
     room: Arc<Room>,
+    /// Left by processes that are gone.
     orphans: Mutex<Vec<Folder>>,
 }
 

@@ -274,8 +274,8 @@ impl Clients {
         Some(client)
     }
 
-    /// A place among the cancels on their way, for one that a peer has to do.
-    pub(crate) fn forwarding(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+    /// A place among the cancels on their way.
+    pub(crate) fn place(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
         self.in_flight.try_acquire().ok()
     }
 
@@ -336,7 +336,7 @@ impl Clients {
     }
 
     async fn send(&self, client: &Client) {
-        let Ok(_permit) = self.in_flight.try_acquire() else { return };
+        let Some(_permit) = self.place() else { return };
         let target = {
             let mut link = client.link.lock();
             let Some(target) = link.target.clone() else { return };

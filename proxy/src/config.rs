@@ -285,6 +285,13 @@ impl Default for ProxyConfig {
 }
 
 impl ProxyConfig {
+    /// Host and port of PostgreSQL. The brackets of an IPv6 address are taken off.
+    #[must_use]
+    pub fn server_address(&self) -> (&str, u16) {
+        let (host, port) = self.server.rsplit_once(':').unwrap_or((&self.server, ""));
+        (host.trim_start_matches('[').trim_end_matches(']'), port.parse().unwrap_or(5432))
+    }
+
     /// Whether a setting takes effect only at a start.
     #[must_use]
     pub fn needs_restart(key: &str) -> bool {

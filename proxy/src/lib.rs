@@ -154,7 +154,7 @@ impl Shared {
         }
         self.pools.resize(old.max_server_connections, new.max_server_connections);
         pool::resize(&self.slots, old.max_client_connections, new.max_client_connections);
-        self.throttle.limit(new.failed_logins_per_address, new.failed_logins_per_tenant);
+        self.throttle.limit(&new);
         self.config.store(Arc::new(new));
         // Clients go on in pools that know the new settings.
         self.pools.renew();
@@ -207,10 +207,7 @@ impl Proxy {
             audit,
             clients: clients::Clients::new(config.peer_id),
             bearer: login::Bearer::new(&config.jwt).map_err(StartError::Tokens)?,
-            throttle: throttle::Throttle::new(
-                config.failed_logins_per_address,
-                config.failed_logins_per_tenant,
-            ),
+            throttle: throttle::Throttle::new(&config),
             pools: pool::Pools::new(config.max_server_connections),
             metrics: metrics::Metrics::new()?,
             tls: tls::Tls::load(&config)?,

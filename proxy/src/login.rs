@@ -194,9 +194,6 @@ pub(crate) fn throttled(
     request: &Request,
     address: SocketAddr,
 ) -> Option<(crate::throttle::Refused, String)> {
-    if shared.config().failed_logins_exempt.contains(&address.ip().to_canonical()) {
-        return None;
-    }
     let refused = shared.throttle.check(address.ip(), &request.database, Instant::now()).err()?;
     let seconds = refused.wait.as_secs() + 1;
     let hint = format!("The proxy's limit is {}. Try again in {seconds} seconds.", refused.full.limit());

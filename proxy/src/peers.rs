@@ -6,14 +6,12 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::Shared;
+use crate::{Shared, cancel};
 
 /// Bits of a key's first part that are random; above them stands the proxy's number, and the sign is never set.
 const RANDOM_BITS: u32 = 24;
 /// Longest time for a peer to take a cancel.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// CancelRequest, <https://www.postgresql.org/docs/current/protocol-message-formats.html>.
-const CANCEL_REQUEST: i32 = 80_877_102;
 /// Longest secret part of a key, in bytes, as in PostgreSQL 18.
 const SECRET_BYTES: usize = 256;
 
@@ -29,7 +27,7 @@ fn owner(pid: i32) -> Option<u8> {
 }
 
 /// A cancel that a client asks for: of a statement here, or at a peer.
-pub(crate) async fn cancel(shared: &Shared, pid: i32, secret: &[u8]) {
+pub(crate) async fn end_statement(shared: &Shared, pid: i32, secret: &[u8]) {
     let Some(owner) = owner(pid) else { return };
     if owner == shared.config().peer_id {
         return shared.clients.cancel(pid, secret).await;
@@ -40,7 +38,7 @@ pub(crate) async fn cancel(shared: &Shared, pid: i32, secret: &[u8]) {
         return;
     };
     drop(config);
-    let Some(_permit) = shared.clients.forwarding() else { return };
+    let Some(_permit) = shared.clients.place() else { return };
     if secret.len() > SECRET_BYTES {
         return;
     }
@@ -51,14 +49,8 @@ pub(crate) async fn cancel(shared: &Shared, pid: i32, secret: &[u8]) {
 }
 
 async fn hand_on(address: &str, pid: i32, secret: &[u8]) -> std::io::Result<()> {
-    let mut packet = Vec::with_capacity(12 + secret.len());
-    let length = i32::try_from(12 + secret.len()).map_err(std::io::Error::other)?;
-    for word in [length, CANCEL_REQUEST, pid] {
-        packet.extend_from_slice(&word.to_be_bytes());
-    }
-    packet.extend_from_slice(secret);
     let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(&packet).await?;
+    stream.write_all(&cancel::request(pid, secret)).await?;
     // The peer closes when it has done with it, as PostgreSQL does.
     stream.read(&mut [0; 1]).await.map(drop)
 }

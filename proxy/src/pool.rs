@@ -304,7 +304,7 @@ impl Pool {
         if shared.pools.wanted() || self.closed.load(Ordering::Acquire) {
             return;
         }
-        if self.epoch.lock().is_some_and(|epoch| server.opened < epoch) {
+        if self.epoch.lock().is_some_and(|epoch| server.target.opened < epoch) {
             return;
         }
         server.used = Instant::now();
@@ -372,7 +372,7 @@ impl Pool {
     /// Process id, age and encryption of the idle connections.
     pub(crate) fn idle_servers(&self) -> Vec<(i32, Duration, bool)> {
         let idle = self.idle.lock();
-        idle.iter().map(|s| (s.target.pid, s.opened.elapsed(), s.target.encrypted)).collect()
+        idle.iter().map(|s| (s.target.pid, s.target.opened.elapsed(), s.target.encrypted)).collect()
     }
 
     /// Whether another pool has taken its place, or none.
@@ -387,7 +387,7 @@ impl Pool {
 
     /// Closes connections that nobody has used for a while, or that are old.
     fn expire(&self, idle: Duration, life: Duration) {
-        self.idle.lock().retain(|s| s.used.elapsed() < idle && s.opened.elapsed() < life);
+        self.idle.lock().retain(|s| s.used.elapsed() < idle && s.target.opened.elapsed() < life);
     }
 
     fn oldest(&self) -> Option<Instant> {
@@ -536,7 +536,7 @@ impl Pools {
         let tenants: HashSet<&str> = snapshot.tenants.values().map(|t| t.id.as_str()).collect();
         self.definitions.lock().retain(|tenant, _| tenants.contains(tenant.as_str()));
         self.rates.lock().retain(|tenant, _| tenants.contains(tenant.as_str()));
-        self.counts.lock().retain(|slug, _| snapshot.tenants.keys().any(|known| known.as_str() == slug));
+        self.counts.lock().retain(|slug, _| snapshot.tenants.contains_key(slug.as_str()));
     }
 
     /// Closes what nobody uses, every second, for ever.

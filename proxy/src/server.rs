@@ -75,7 +75,6 @@ pub(crate) struct Server {
     pub(crate) statements: LruCache<u64, Arc<ServerStatement>>,
     /// The unnamed statement.
     pub(crate) unnamed: Option<Arc<Prepared>>,
-    pub(crate) opened: Instant,
     pub(crate) used: Instant,
     /// Its share of the cluster's connections.
     _budget: OwnedSemaphorePermit,
@@ -102,7 +101,6 @@ impl Server {
             rerole: false,
             statements: LruCache::new(statements),
             unnamed: None,
-            opened: now,
             used: now,
             _budget: budget,
         }

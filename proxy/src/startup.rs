@@ -158,9 +158,7 @@ async fn failed(
     tenant: Option<&TenantEntry>,
     reason: &str,
 ) -> Option<Refusal> {
-    if !shared.config().failed_logins_exempt.contains(&address.ip().to_canonical()) {
-        shared.throttle.failed(address.ip(), &request.database, Instant::now());
-    }
+    shared.throttle.failed(address.ip(), &request.database, Instant::now());
     shared.metrics.logins.with_label_values(&["refused"]).inc();
     let mut event = login_event(request, address, Decision::Deny, tenant);
     event.reason = Some(reason.to_owned());
@@ -233,7 +231,7 @@ async fn hello(shared: &Shared, tcp: TcpStream) -> Option<(Opened, Result<Hello,
                 opened.stream.flush().await.ok()?;
             }
             Ok(First::Cancel { pid, key }) => {
-                peers::cancel(shared, pid, &key).await;
+                peers::end_statement(shared, pid, &key).await;
                 return None;
             }
             Ok(First::Startup { minor, parameters }) => {

@@ -11,7 +11,10 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
+use palisade_catalog::address::network;
 use parking_lot::Mutex;
+
+use crate::config::ProxyConfig;
 
 /// Most addresses, tenants, and pairs of both that are remembered; the least recently seen are forgotten.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
@@ -105,31 +108,45 @@ struct State {
     tenants: Buckets<Box<str>>,
     /// Who has logged in where.
     known: LruCache<(IpAddr, Box<str>), ()>,
+    /// Whose failures are not limited.
+    exempt: Vec<IpAddr>,
+}
+
+impl State {
+    fn exempts(&self, address: IpAddr) -> bool {
+        self.exempt.contains(&address.to_canonical())
+    }
 }
 
 /// The limits of failed logins.
 pub(crate) struct Throttle(Mutex<State>);
 
 impl Throttle {
-    /// Most failures in a minute of one address and of one tenant; 0 is no limit.
-    pub(crate) fn new(address: u32, tenant: u32) -> Self {
+    /// With the limits of the configuration.
+    pub(crate) fn new(config: &ProxyConfig) -> Self {
         Self(Mutex::new(State {
-            addresses: Buckets::new(address),
-            tenants: Buckets::new(tenant),
+            addresses: Buckets::new(config.failed_logins_per_address),
+            tenants: Buckets::new(config.failed_logins_per_tenant),
             known: LruCache::new(REMEMBERED),
+            exempt: config.failed_logins_exempt.clone(),
         }))
     }
 
-    /// Other limits.
-    pub(crate) fn limit(&self, address: u32, tenant: u32) {
+    /// With the limits of another configuration.
+    pub(crate) fn limit(&self, config: &ProxyConfig) {
         let state = &mut *self.0.lock();
-        (state.addresses.limit, state.tenants.limit) = (address, tenant);
+        state.addresses.limit = config.failed_logins_per_address;
+        state.tenants.limit = config.failed_logins_per_tenant;
+        state.exempt.clone_from(&config.failed_logins_exempt);
     }
 
     /// Whether a login may be tried.
     pub(crate) fn check(&self, address: IpAddr, tenant: &str, now: Instant) -> Result<(), Refused> {
-        let address = network(address);
         let state = &mut *self.0.lock();
+        if state.exempts(address) {
+            return Ok(());
+        }
+        let address = network(address);
         if let Some((wait, first)) = state.addresses.full(&address, now) {
             return Err(Refused { full: Full::Address, wait, first });
         }
@@ -145,6 +162,9 @@ impl Throttle {
     /// A login has failed.
     pub(crate) fn failed(&self, address: IpAddr, tenant: &str, now: Instant) {
         let state = &mut *self.0.lock();
+        if state.exempts(address) {
+            return;
+        }
         state.addresses.fill(network(address), now);
         state.tenants.fill(tenant.into(), now);
     }
@@ -155,17 +175,17 @@ impl Throttle {
     }
 }
 
-/// Whose address it is: one host has a whole /64 of IPv6.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn throttle(address: u32, tenant: u32) -> Throttle {
+        Throttle::new(&ProxyConfig {
+            failed_logins_per_address: address,
+            failed_logins_per_tenant: tenant,
+            ..ProxyConfig::default()
+        })
+    }
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -173,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_full_bucket_of_an_address_refuses_until_it_empties() {
-        let throttle = Throttle::new(3, 0);
+        let throttle = throttle(3, 0);
         let start = Instant::now();
         for _ in 0..3 {
             assert_eq!(throttle.check(ip("192.0.2.1"), "acme", start), Ok(()));
@@ -189,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_full_bucket_of_a_tenant_lets_known_addresses_through() {
-        let throttle = Throttle::new(0, 2);
+        let throttle = throttle(0, 2);
         let now = Instant::now();
         throttle.held(ip("192.0.2.9"), "acme");
         for n in 1..=2 {
@@ -206,12 +226,23 @@ mod tests {
 
     #[test]
     fn one_network_of_ipv6_is_one_address() {
-        let throttle = Throttle::new(1, 0);
+        let throttle = throttle(1, 0);
         let now = Instant::now();
         throttle.failed(ip("2001:db8::1"), "acme", now);
         assert!(throttle.check(ip("2001:db8::ffff:2"), "acme", now).is_err());
         assert!(throttle.check(ip("2001:db8:0:1::1"), "acme", now).is_ok());
         throttle.failed(ip("::ffff:192.0.2.1"), "acme", now);
         assert!(throttle.check(ip("192.0.2.1"), "acme", now).is_err());
+    }
+
+    #[test]
+    fn an_exempt_address_is_neither_counted_nor_refused() {
+        let throttle = throttle(1, 1);
+        let now = Instant::now();
+        for _ in 0..5 {
+            throttle.failed(ip("::ffff:127.0.0.1"), "acme", now);
+            assert_eq!(throttle.check(ip("127.0.0.1"), "acme", now), Ok(()));
+        }
+        assert_eq!(throttle.check(ip("192.0.2.1"), "acme", now), Ok(()), "the tenant's bucket is empty");
     }
 }

@@ -54,8 +54,7 @@ pub(crate) struct Upstream {
 impl Upstream {
     /// Reads the file of authorities where the mode needs it.
     pub(crate) fn new(config: &ProxyConfig) -> Result<Self, UpstreamError> {
-        let (host, port) = config.server.rsplit_once(':').unwrap_or((&config.server, "5432"));
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let (host, port) = config.server_address();
         let file = &config.server_tls_ca_file;
         let authorities = if config.server_tls.verifies() {
             std::fs::read(file).map_err(|e| UpstreamError::File(file.clone(), e))?
@@ -63,13 +62,13 @@ impl Upstream {
             Vec::new()
         };
         let tls = match tls::client_config(config.server_tls, &authorities)? {
-            Some(client) => Some((client, ServerName::try_from(host.clone())?)),
+            Some(client) => Some((client, ServerName::try_from(host.to_owned())?)),
             None => None,
         };
         Ok(Self {
             address: config.server.clone(),
-            host,
-            port: port.parse().unwrap_or(5432),
+            host: host.to_owned(),
+            port,
             mode: config.server_tls,
             tls,
             timeout: Duration::from_millis(config.server_connect_timeout_ms),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
+use palisade_catalog::address::network;
 use palisade_catalog::audit::Decision;
 use palisade_tokens::{Expected, Sources, TokenError, Tokens};
 use parking_lot::Mutex;
@@ -15,7 +16,7 @@ use time::OffsetDateTime;
 
 use crate::config::AuthConfig;
 use crate::http::endpoints::{RIGHTS, ROLES, Right, Scope, allows, right};
-use crate::http::flood::{Buckets, network};
+use crate::http::flood::Buckets;
 use crate::http::problem::Problem;
 use crate::http::session;
 use crate::{Shared, audit, operations, provision, tokens};

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use palisade_catalog::address::network;
 use parking_lot::Mutex;
 
-use crate::http::flood::{Buckets, network};
+use crate::http::flood::Buckets;
 
 /// How many seconds' worth of requests may come at once.
 const BURST_SECONDS: u32 = 5;

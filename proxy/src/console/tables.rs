@@ -140,7 +140,7 @@ fn config(shared: &Shared) -> Table {
 fn databases(shared: &Shared) -> Table {
     let snapshot = shared.tenants.load();
     let config = shared.config();
-    let (host, port) = config.server.rsplit_once(':').unwrap_or((&config.server, "5432"));
+    let (host, port) = config.server_address();
     let mut counts: HashMap<String, usize> = HashMap::new();
     for client in shared.clients.all() {
         *counts.entry(client.tenant.clone()).or_default() += 1;
@@ -156,7 +156,7 @@ fn databases(shared: &Shared) -> Table {
         row![
             tenant.slug.as_str(),
             host,
-            port.parse().unwrap_or(5432),
+            i32::from(port),
             tenant.database.as_str(),
             "",
             pool,

@@ -181,7 +181,6 @@ impl Session {
         }
         let Failure { quiet, judged, undone, parse_failed } = link.flow.error();
         self.undo(link, undone, parse_failed);
-        // What the server cannot tell holds on.
         if quiet {
             return Ok(());
         }

@@ -76,8 +76,8 @@ pub(super) fn clients(shared: &Shared) -> Table {
 
 pub(super) fn servers(shared: &Shared) -> Table {
     let config = shared.config();
-    let (host, port) = config.server.rsplit_once(':').unwrap_or((&config.server, "5432"));
-    let port: i32 = port.parse().unwrap_or(5432);
+    let (host, port) = config.server_address();
+    let port = i32::from(port);
     let row =
         |user: &str, database: &str, state: &str, link: String, pid: i32, age: u64, tls: bool| -> Vec<Cell> {
             let tls = if tls { "TLS" } else { "" };
