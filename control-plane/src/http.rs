@@ -35,6 +35,7 @@ mod templates;
 mod tenants;
 mod tokens;
 mod ui;
+mod watching;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::http::auth::Caller;
 use crate::http::problem::Problem;
+use crate::http::watching::Watching;
 use crate::http::{Asked, decode_cursor, page_size};
 use crate::operations::{Filter, Operation};
 use crate::provision::event;
@@ -118,24 +119,14 @@ pub(crate) async fn wait(
     if seconds > WAIT_SECONDS {
         return Err(Problem::field("seconds", format!("must be 0 to {WAIT_SECONDS}")));
     }
-    let place = shared.watchers.clone().try_acquire_owned();
-    let _place = place.map_err(|_| Problem::unavailable("too many watch already; try again later"))?;
-    let until = tokio::time::Instant::now() + Duration::from_secs(seconds);
-    let mut happened = shared.happened.subscribe();
-    let mut stopping = shared.stopping.subscribe();
+    let mut watching = Watching::begin(&shared, Duration::from_secs(seconds))?;
     loop {
-        happened.mark_unchanged();
+        watching.mark();
         let operation = found(&shared, id).await?;
-        let over = operation.state != "running" || *stopping.borrow() || tokio::time::Instant::now() >= until;
-        if over {
+        if operation.state != "running" || watching.over() {
             return Ok(Json(operation));
         }
-        tokio::select! {
-            _ = happened.changed() => {}
-            _ = stopping.changed() => {}
-            () = tokio::time::sleep(LOOK) => {}
-            () = tokio::time::sleep_until(until) => {}
-        }
+        watching.woken(LOOK).await;
     }
 }
 

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::{Event, Sse};
 use futures::Stream;
 use sha2::{Digest, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::Instant;
 
 use super::found;
 use crate::Shared;
 use crate::fleet::Migration;
 use crate::http::auth::Caller;
-use crate::http::events::{KEEP_ALIVE, LIFE, LOOK, last_id};
+use crate::http::events::last_id;
 use crate::http::problem::Problem;
+use crate::http::watching::{LIFE, LOOK, Teller, Watching, Woken, stream};
+use crate::template::hex;
 
 /// Shortest time between two events of one stream.
 const PACE: Duration = Duration::from_millis(250);
@@ -38,60 +38,40 @@ pub(crate) async fn watch(
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     found(&shared, &id).await?;
-    let place = shared.watchers.clone().try_acquire_owned();
-    let place = place.map_err(|_| Problem::unavailable("too many watch already; try again later"))?;
-    let watcher = Watcher {
-        happened: shared.happened.subscribe(),
-        stopping: shared.stopping.subscribe(),
-        shared,
-        id,
-        told: last_id(&headers).map(str::to_owned),
-        until: Instant::now() + LIFE,
-        ended: false,
-        _place: place,
-    };
-    let stream = futures::stream::unfold(watcher, |mut watcher| async move {
-        let (id, data) = watcher.next().await?;
-        Some((Ok(Event::default().id(id).event("migration").data(data)), watcher))
-    });
-    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+    let watching = Watching::begin(&shared, LIFE)?;
+    let told = last_id(&headers).map(str::to_owned);
+    Ok(stream(Watcher { shared, id, told, watching, ended: false }))
 }
 
-/// One watcher. It holds its place among them until it is dropped.
+/// One watcher.
 struct Watcher {
     shared: Arc<Shared>,
     id: String,
     /// The id of the last event.
     told: Option<String>,
-    happened: watch::Receiver<u64>,
-    stopping: watch::Receiver<bool>,
-    until: Instant,
+    watching: Watching,
     ended: bool,
-    _place: OwnedSemaphorePermit,
 }
 
-impl Watcher {
-    /// The next event's id and data. `None`: the stream ends.
-    async fn next(&mut self) -> Option<(String, String)> {
+impl Teller for Watcher {
+    async fn next(&mut self) -> Option<Event> {
         loop {
-            if self.ended || *self.stopping.borrow() || Instant::now() >= self.until {
+            if self.ended || self.watching.over() {
                 return None;
             }
-            // Marked before the reading: what comes during it wakes again.
-            self.happened.mark_unchanged();
+            self.watching.mark();
             let migration = found(&self.shared, &self.id).await.ok()?;
             self.ended = over(&migration);
             let data = serde_json::to_string(&migration).ok()?;
-            let id = base16(&Sha256::digest(data.as_bytes())[..8]);
+            let id = hex(&Sha256::digest(data.as_bytes())[..8]);
             if self.told.as_ref() != Some(&id) {
                 self.told = Some(id.clone());
-                return Some((id, data));
+                return Some(Event::default().id(id).event("migration").data(data));
             }
-            tokio::select! {
-                _ = self.happened.changed() => tokio::time::sleep(PACE).await,
-                () = tokio::time::sleep(LOOK) => {}
-                _ = self.stopping.changed() => return None,
-                () = tokio::time::sleep_until(self.until) => return None,
+            match self.watching.woken(LOOK).await {
+                Woken::Told => tokio::time::sleep(PACE).await,
+                Woken::Look => {}
+                Woken::Over => return None,
             }
         }
     }
@@ -100,8 +80,4 @@ impl Watcher {
 /// Whether nothing more will happen to a migration by itself or by its operator.
 fn over(migration: &Migration) -> bool {
     matches!(migration.state.as_str(), "succeeded" | "failed" | "aborted")
-}
-
-fn base16(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
