@@ -4,10 +4,9 @@
 
 mod common;
 
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Installation, connect};
+use common::{Installation, Second, connect, free_address};
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 
@@ -91,43 +90,13 @@ async fn grace(palisade: &Installation, old: &str) {
     assert!(gets_in(new).await);
 }
 
-struct Proxy(Child);
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// A proxy of its own serves old and new clients while the control plane is away, and follows again afterwards.
 async fn outlives(palisade: &mut Installation) {
     let env = palisade.env();
-    let listen = port();
-    let folder = palisade.folder().join("second");
-    std::fs::create_dir_all(&folder).unwrap();
-    let database: tokio_postgres::Config = env["PALISADE_DATABASE_URL"].parse().unwrap();
-    let path = |name: &str| folder.join(name).display().to_string();
-    let text = format!(
-        "[proxy]\nlisten = \"127.0.0.1:{listen}\"\nmetrics_listen = \"127.0.0.1:{}\"\nserver = \"127.0.0.1:{}\"\n\
-         master_key_file = \"{}\"\nsnapshot_file = \"{}\"\nspool_dir = \"{}\"\nupgrade_socket = \"{}\"\n",
-        port(),
-        database.get_ports()[0],
-        palisade.folder().join("keys/master.key").display(),
-        path("snapshot.json"),
-        path("spool"),
-        path("upgrade.sock"),
-    );
-    std::fs::write(folder.join("proxy.toml"), text).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_palisade"));
-    command.arg("proxy").arg("--config").arg(folder.join("proxy.toml")).stdout(Stdio::null());
-    let _proxy = Proxy(command.env("RUST_LOG", "warn").spawn().unwrap());
+    let listen = free_address();
+    let _proxy = Second::start(palisade, &listen, &[]);
     let (head, rest) = env["PALISADE_URL_GLOBEX_APP"].rsplit_once('@').unwrap();
-    let url = format!("{head}@127.0.0.1:{listen}/{}", rest.split_once('/').unwrap().1);
+    let url = format!("{head}@{listen}/{}", rest.split_once('/').unwrap().1);
     let started = Instant::now();
     while !gets_in(&url).await {
         assert!(started.elapsed() < Duration::from_secs(10), "the second proxy does not serve");

@@ -11,32 +11,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::authority::Authority;
 use common::{Installation, Second, connect, free_address};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::KeyPair;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
-
-/// An authority, and what it has signed.
-struct Authority {
-    pem: String,
-    server: (String, String),
-    client: (String, String),
-}
-
-fn authority() -> Authority {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let signed = |name: &str| {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        (params.signed_by(&key, &issuer).unwrap().pem(), key.serialize_pem())
-    };
-    Authority { pem: issuer.pem(), server: signed("127.0.0.1"), client: signed("application") }
-}
 
 fn write(folder: &Path, name: &str, text: &str) -> String {
     let path = folder.join(name);
@@ -76,22 +58,24 @@ async fn works(url: &str, tls: MakeRustlsConnect) -> bool {
 async fn encrypted_logins_are_tied_to_the_connection() {
     let mut palisade = Installation::start("login-tls", true);
     let url = palisade.env()["PALISADE_URL_ACME_APP"].clone();
-    let (good, other) = (authority(), authority());
+    let (good, other) = (Authority::new(), Authority::new());
+    let (server, client, stranger) =
+        (good.sign("127.0.0.1"), good.sign("application"), other.sign("application"));
     let folder = palisade.folder().to_owned();
-    let cert = write(&folder, "server.crt", &good.server.0);
-    let key = write(&folder, "server.key", &good.server.1);
-    let ca = write(&folder, "clients.pem", &good.pem);
+    let cert = write(&folder, "server.crt", &server.0);
+    let key = write(&folder, "server.key", &server.1);
+    let ca = write(&folder, "clients.pem", &good.pem());
     let base = [
         ("PALISADE__PROXY__TLS", "require"),
         ("PALISADE__PROXY__TLS_CERT_FILE", &cert),
         ("PALISADE__PROXY__TLS_KEY_FILE", &key),
     ];
     palisade.restart(&base);
-    assert!(works(&url, tls(&good.pem, None, false)).await, "SCRAM-SHA-256-PLUS over TLS 1.3");
-    assert!(works(&url, tls(&good.pem, None, true)).await, "SCRAM-SHA-256-PLUS over TLS 1.2");
+    assert!(works(&url, tls(&good.pem(), None, false)).await, "SCRAM-SHA-256-PLUS over TLS 1.3");
+    assert!(works(&url, tls(&good.pem(), None, true)).await, "SCRAM-SHA-256-PLUS over TLS 1.2");
     let error = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.err().unwrap();
     assert_eq!(error.code().unwrap().code(), "28000", "a client without TLS");
-    large_result(&url, tls(&good.pem, None, false)).await;
+    large_result(&url, tls(&good.pem(), None, false)).await;
 
     let mut settings = base.to_vec();
     settings.extend([
@@ -102,16 +86,16 @@ async fn encrypted_logins_are_tied_to_the_connection() {
     palisade.restart(&settings);
     for (shown, tls12, want) in [
         (None, false, true),
-        (Some(&good.client), false, true),
-        (Some(&other.client), false, false),
+        (Some(&client), false, true),
+        (Some(&stranger), false, false),
         (None, true, false),
     ] {
-        assert_eq!(works(&url, tls(&good.pem, shown, tls12)).await, want, "{} {tls12}", shown.is_some());
+        assert_eq!(works(&url, tls(&good.pem(), shown, tls12)).await, want, "{} {tls12}", shown.is_some());
     }
     settings[4].1 = "require";
     palisade.restart(&settings);
-    assert!(works(&url, tls(&good.pem, Some(&good.client), false)).await);
-    assert!(!works(&url, tls(&good.pem, None, false)).await, "a client without a certificate");
+    assert!(works(&url, tls(&good.pem(), Some(&client), false)).await);
+    assert!(!works(&url, tls(&good.pem(), None, false)).await, "a client without a certificate");
 }
 
 /// A result that is larger than every buffer reaches a client that reads late, whole.

@@ -5,19 +5,8 @@ mod common;
 
 use std::collections::BTreeMap;
 
+use common::authority::Authority;
 use common::{Installation, connect};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-
-/// An authority, and a certificate that it has signed for this name.
-fn authority(name: &str) -> (String, String, String) {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let certificate =
-        CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-    (issuer.pem(), certificate.pem(), key.serialize_pem())
-}
 
 /// Gives PostgreSQL a certificate and its key, as its own superuser.
 async fn certify(admin: &tokio_postgres::Client, certificate: &str, key: &str) {
@@ -62,15 +51,16 @@ async fn each_mode_does_what_libpq_does() {
         palisade.restart(&[("PALISADE__PROXY__SERVER_TLS", mode)]);
         assert_eq!(encrypted(&env).await, want, "{mode} without TLS at the server");
     }
-    let ((good, certificate, key), (other, foreign, foreign_key)) =
-        (authority("127.0.0.1"), authority("elsewhere"));
+    let (good, other) = (Authority::new(), Authority::new());
+    let (certificate, key) = good.sign("127.0.0.1");
+    let (foreign, foreign_key) = other.sign("elsewhere");
     let folder = palisade.folder().to_owned();
     let file = |name: &str, text: &str| {
         let path = folder.join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let (good, other) = (file("good.pem", &good), file("other.pem", &other));
+    let (good, other) = (file("good.pem", &good.pem()), file("other.pem", &other.pem()));
     let admin = connect(&env["PALISADE_DATABASE_URL"]).await;
     certify(&admin, &certificate, &key).await;
     let refused = || Err("08006".to_owned());

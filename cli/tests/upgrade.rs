@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Installation, connect};
+use common::{Installation, connect, free_port};
 
 /// A proxy of its own beside the installation's.
 struct Proxy(Child);
@@ -41,10 +41,6 @@ impl Drop for Proxy {
     }
 }
 
-fn port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// A configuration for another proxy of the same installation.
 fn config(palisade: &Installation, folder: &Path, listen: u16) -> PathBuf {
     let database: tokio_postgres::Config = palisade.env()["PALISADE_DATABASE_URL"].parse().unwrap();
@@ -73,7 +69,7 @@ fn config(palisade: &Installation, folder: &Path, listen: u16) -> PathBuf {
         "[proxy]\nlisten = \"127.0.0.1:{listen}\"\nmetrics_listen = \"127.0.0.1:{}\"\nserver = \"127.0.0.1:{}\"\n\
          master_key_file = \"{}\"\nsnapshot_file = \"{}\"\nspool_dir = \"{}\"\nupgrade_socket = \"{}\"\n\
          tls = \"allow\"\ntls_cert_file = \"{}\"\ntls_key_file = \"{}\"\n",
-        port(),
+        free_port(),
         database.get_ports()[0],
         palisade.folder().join("keys/master.key").display(),
         path("snapshot.json"),
@@ -100,7 +96,7 @@ async fn a_new_process_takes_over_while_clients_work() {
     let palisade = Installation::start("upgrade", true);
     let folder = palisade.folder().join("second");
     std::fs::create_dir_all(&folder).unwrap();
-    let listen = port();
+    let listen = free_port();
     let file = config(&palisade, &folder, listen);
     let mut old = Proxy::start(&file, false);
     open(listen).await;

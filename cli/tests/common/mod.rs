@@ -1,6 +1,8 @@
 //! A whole Palisade of a test's own: its own data folder, ports and PostgreSQL.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod authority;
+
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -25,7 +27,7 @@ pub(crate) struct Installation {
 }
 
 /// Below the ports that the system gives to outgoing connections: one of those could take it meanwhile.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
