@@ -25,8 +25,22 @@ body = re.sub(r"^(CREATE SERVER|ALTER SERVER|CREATE USER MAPPING|CREATE FOREIGN 
 drop = "".join(
     f"DROP TABLE {s}.order_lines, {s}.orders, {s}.products, {s}.users CASCADE; DROP FUNCTION {s}.touch_updated_at();\n"
     for s in schema.values())
+# Everything in the two schemas goes, whatever a case has left there.
+drop_all = "".join(f"""
+DO $$ DECLARE o record; BEGIN
+  FOR o IN SELECT i.type, i.identity FROM pg_depend d, LATERAL pg_identify_object(d.classid, d.objid, 0) i
+    WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = '{s}'::regnamespace AND d.deptype = 'n'
+      AND i.type NOT LIKE 'default%' LOOP
+    CONTINUE WHEN o.identity IS NULL;
+    BEGIN EXECUTE format('DROP %s IF EXISTS %s CASCADE', o.type, o.identity);
+    EXCEPTION WHEN dependent_objects_still_exist OR undefined_object OR undefined_table OR undefined_function OR invalid_schema_name THEN NULL; END;
+  END LOOP;
+END $$;
+SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE lomowner = '{s}_owner'::regrole \\g /dev/null
+""" for s in schema.values())
 sets = f"\\set SA {schema['a']}\n\\set SB {schema['b']}\n\\set RA {schema['a']}_owner\n\\set RB {schema['b']}_owner\n"
 open(f"{work}/lab.sql", "w").write(sets + "SET client_min_messages = warning;\n" + drop + body)
+open(f"{work}/rebuild.sql", "w").write(sets + "SET client_min_messages = error;\n" + drop_all + body)
 
 login = urlsplit(owner["a"]["url"])
 json.dump({

@@ -26,7 +26,104 @@ CREATE OR REPLACE FUNCTION palisade.shared_namespaces() RETURNS SETOF oid LANGUA
 CREATE OR REPLACE FUNCTION palisade.namespaces() RETURNS oid[] LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp AS
   $$ SELECT array_agg(oid) || pg_my_temp_schema() || ARRAY(SELECT palisade.shared_namespaces()) FROM pg_namespace
-     WHERE nspname IN (substring(session_user FROM '^(t_[a-z2-7]{20})_l_'), 'pg_catalog', 'information_schema', 'pg_toast') $$;
+     WHERE nspname IN (substring(session_user FROM '^(t_[a-z2-7]{20})_l_'), 'pg_catalog', 'information_schema') $$;
+
+-- The names of those schemas.
+CREATE OR REPLACE FUNCTION palisade.schema_names() RETURNS name[] LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp AS
+  $$ SELECT array_agg(nspname) FROM pg_namespace WHERE oid = ANY (palisade.namespaces()) $$;
+
+-- The relations in sight that are not PostgreSQL's own, with their indexes and TOAST tables. Found through pg_depend and
+-- by their numbers: pg_class has no index on relnamespace, and other tenants' tables are many.
+CREATE OR REPLACE FUNCTION palisade.relations() RETURNS oid[] LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp AS $$
+  WITH spaces AS (SELECT n FROM unnest(palisade.namespaces()) n WHERE n >= 16384),
+  named AS MATERIALIZED (SELECT d.classid, d.objid FROM spaces JOIN pg_depend d
+    ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n AND d.classid IN ('pg_class'::regclass, 'pg_type'::regclass)),
+  tables AS MATERIALIZED (SELECT objid AS id FROM named WHERE classid = 'pg_class'::regclass
+    UNION ALL SELECT t.typrelid FROM named JOIN pg_type t ON t.oid = objid WHERE classid = 'pg_type'::regclass AND t.typrelid <> 0),
+  stored AS MATERIALIZED (SELECT id FROM tables UNION ALL
+    SELECT c.reltoastrelid FROM tables JOIN pg_class c ON c.oid = id WHERE c.reltoastrelid <> 0)
+  SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM stored UNION SELECT i.indexrelid FROM stored JOIN pg_index i ON i.indrelid = id) r $$;
+
+-- Our own types that tenants meet: those domains, and their arrays.
+CREATE OR REPLACE FUNCTION palisade.own_types() RETURNS SETOF oid LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp AS
+  $$ SELECT unnest(ARRAY[t.oid, t.typarray]) FROM pg_type t WHERE t.typnamespace = 'palisade'::regnamespace AND t.typtype = 'd' $$;
+
+-- The types in sight that are not PostgreSQL's own, with those that PostgreSQL makes beside them: rows, arrays, multiranges.
+CREATE OR REPLACE FUNCTION palisade.types() RETURNS oid[] LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp AS $$
+  WITH made AS MATERIALIZED (SELECT d.objid AS id FROM unnest(palisade.namespaces()) n JOIN pg_depend d
+    ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n AND d.classid = 'pg_type'::regclass WHERE n >= 16384),
+  base AS MATERIALIZED (SELECT id FROM made UNION SELECT r.rngmultitypid FROM made JOIN pg_range r ON r.rngtypid = id
+    UNION SELECT c.reltype FROM unnest(palisade.relations()) o JOIN pg_class c ON c.oid = o WHERE c.reltype <> 0)
+  SELECT coalesce(array_agg(id), '{}') FROM (SELECT id FROM base UNION SELECT t.typarray FROM base JOIN pg_type t ON t.oid = id
+    UNION SELECT palisade.own_types()) a $$;
+
+-- The functions in sight that are not PostgreSQL's own.
+CREATE OR REPLACE FUNCTION palisade.functions() RETURNS oid[] LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(array_agg(d.objid), '{}') FROM unnest(palisade.namespaces()) n JOIN pg_depend d
+    ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n AND d.classid = 'pg_proc'::regclass WHERE n >= 16384 $$;
+
+-- Whether an object of a catalog is in sight, by its number. What PostgreSQL was made with has numbers below 16384.
+CREATE OR REPLACE FUNCTION palisade.sees(catalog text, object oid) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp AS $$
+  SELECT object < 16384 OR CASE catalog
+    WHEN 'pg_class' THEN EXISTS (SELECT FROM pg_class c WHERE c.oid = object AND (c.relnamespace = ANY (palisade.namespaces())
+      -- A TOAST table is named by its table's number.
+      OR c.relnamespace = 99 AND EXISTS (SELECT FROM pg_class t WHERE t.oid = substring(c.relname FROM '^pg_toast_(\d{1,10})')::oid
+           AND t.relnamespace = ANY (palisade.namespaces()))))
+    WHEN 'pg_proc' THEN EXISTS (SELECT FROM pg_proc WHERE oid = object AND pronamespace = ANY (palisade.namespaces()))
+    WHEN 'pg_type' THEN EXISTS (SELECT FROM pg_type WHERE oid = object AND typnamespace = ANY (palisade.namespaces()))
+      OR EXISTS (SELECT FROM palisade.own_types() o WHERE o = object)
+    WHEN 'pg_constraint' THEN EXISTS (SELECT FROM pg_constraint WHERE oid = object AND connamespace = ANY (palisade.namespaces()))
+    WHEN 'pg_namespace' THEN object = ANY (palisade.namespaces())
+    WHEN 'pg_trigger' THEN EXISTS (SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+                                   WHERE t.oid = object AND c.relnamespace = ANY (palisade.namespaces()))
+    WHEN 'pg_rewrite' THEN EXISTS (SELECT FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+                                   WHERE r.oid = object AND c.relnamespace = ANY (palisade.namespaces()))
+    WHEN 'pg_statistic_ext' THEN EXISTS (SELECT FROM pg_statistic_ext WHERE oid = object AND stxnamespace = ANY (palisade.namespaces()))
+    WHEN 'pg_collation' THEN EXISTS (SELECT FROM pg_collation WHERE oid = object AND collnamespace = ANY (palisade.namespaces()))
+    WHEN 'pg_operator' THEN EXISTS (SELECT FROM pg_operator WHERE oid = object AND oprnamespace = ANY (palisade.namespaces()))
+    WHEN 'pg_ts_config' THEN EXISTS (SELECT FROM pg_ts_config WHERE oid = object AND cfgnamespace = ANY (palisade.namespaces()))
+    WHEN 'pg_ts_dict' THEN EXISTS (SELECT FROM pg_ts_dict WHERE oid = object AND dictnamespace = ANY (palisade.namespaces()))
+    WHEN 'pg_authid' THEN EXISTS (SELECT FROM pg_roles WHERE oid = object
+      AND rolname LIKE replace(palisade.tenant_schema(), '_', '\_') || '\_%')
+    ELSE false
+  END $$;
+
+-- Types whose values are numbers of objects and are shown as names: PostgreSQL shows the name of any object to anybody.
+-- Wall 1 puts these domains in their place; a number that is not in sight is refused like one that nobody has.
+CREATE OR REPLACE FUNCTION palisade.known(catalog text, object oid) RETURNS boolean LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF palisade.sees(catalog, object) THEN
+    RETURN true;
+  END IF;
+  RAISE EXCEPTION USING
+    ERRCODE = CASE catalog WHEN 'pg_class' THEN '42P01' WHEN 'pg_proc' THEN '42883' WHEN 'pg_namespace' THEN '3F000' ELSE '42704' END,
+    MESSAGE = CASE catalog WHEN 'pg_class' THEN 'relation' WHEN 'pg_proc' THEN 'function' WHEN 'pg_namespace' THEN 'schema'
+      WHEN 'pg_authid' THEN 'role' WHEN 'pg_type' THEN 'type' WHEN 'pg_collation' THEN 'collation' WHEN 'pg_operator' THEN 'operator'
+      WHEN 'pg_ts_dict' THEN 'text search dictionary' ELSE 'text search configuration' END || ' with OID ' || object || ' does not exist';
+END $$;
+
+DO $domains$
+DECLARE
+  item record;
+BEGIN
+  FOR item IN SELECT * FROM (VALUES ('regclass', 'pg_class'), ('regproc', 'pg_proc'), ('regprocedure', 'pg_proc'), ('regtype', 'pg_type'),
+      ('regnamespace', 'pg_namespace'), ('regrole', 'pg_authid'), ('regcollation', 'pg_collation'), ('regoper', 'pg_operator'),
+      ('regoperator', 'pg_operator'), ('regconfig', 'pg_ts_config'), ('regdictionary', 'pg_ts_dict')) AS v(name, catalog)
+  LOOP
+    CONTINUE WHEN to_regtype('palisade.' || item.name) IS NOT NULL;
+    EXECUTE format('CREATE DOMAIN palisade.%1$I AS pg_catalog.%1$I CONSTRAINT known CHECK (VALUE::pg_catalog.oid < 16384
+      OR palisade.known(%2$L, VALUE::pg_catalog.oid))', item.name, item.catalog);
+    EXECUTE format('GRANT USAGE ON TYPE palisade.%I TO palisade_tenant', item.name);
+  END LOOP;
+END $domains$;
+
 
 CREATE OR REPLACE FUNCTION palisade.current_schema() RETURNS name LANGUAGE sql STABLE
   AS $$ SELECT 'public'::pg_catalog.name $$;
@@ -68,27 +165,38 @@ EXCEPTION WHEN invalid_table_definition THEN
 END $$;
 REVOKE ALL ON PROCEDURE palisade.make_view(text, text) FROM PUBLIC;
 
+-- The definitions of views and rules, by their names.
+CREATE OR REPLACE FUNCTION palisade.view_definition(space name, view name) RETURNS text LANGUAGE sql STABLE SECURITY DEFINER AS
+  $$ SELECT palisade.logical(pg_catalog.pg_get_viewdef(c.oid)) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = $1 AND c.relname = $2 AND n.oid = ANY (palisade.namespaces()) $$;
+CREATE OR REPLACE FUNCTION palisade.rule_definition(space name, relation name, rule name) RETURNS text LANGUAGE sql STABLE SECURITY DEFINER AS
+  $$ SELECT palisade.logical(pg_catalog.pg_get_ruledef(r.oid)) FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class
+     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = $1 AND c.relname = $2 AND r.rulename = $3 AND n.oid = ANY (palisade.namespaces()) $$;
+
 -- One view a catalog: its columns as they are, its rows by a condition over `x`.
 DO $views$
 DECLARE
   seen text := '= ANY ((SELECT palisade.namespaces())::oid[])';
-  rel text := 'EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = %s AND c.relnamespace ' || seen || ')';
+  type text := '(%1$s < 16384 OR %1$s = ANY ((SELECT palisade.types())::oid[]))';
+  func text := '(%1$s < 16384 OR %1$s = ANY ((SELECT palisade.functions())::oid[]))';
+  rel text := '(%1$s < 16384 OR %1$s = ANY ((SELECT palisade.relations())::oid[]))';
   -- PostgreSQL's own objects belong to role 10.
   own_roles text := 'x.oid = 10 OR x.rolname LIKE replace(palisade.tenant_schema(), ''_'', ''\_'') || ''\_%'' AND x.rolname NOT LIKE ''%\_l\_owner''';
   item record;
   columns text;
 BEGIN
   FOR item IN SELECT * FROM (VALUES
-    ('pg_namespace', 'x.oid ' || seen),
-    ('pg_class', 'x.relnamespace ' || seen),
-    ('pg_type', 'x.typnamespace ' || seen),
-    ('pg_proc', 'x.pronamespace ' || seen),
+    ('pg_namespace', 'x.oid ' || seen || ' OR x.oid = 99'),
+    ('pg_class', format(rel, 'x.oid')),
+    ('pg_type', format(type, 'x.oid')),
+    ('pg_proc', format(func, 'x.oid')),
     ('pg_operator', 'x.oprnamespace ' || seen),
     ('pg_opclass', 'x.opcnamespace ' || seen),
     ('pg_opfamily', 'x.opfnamespace ' || seen),
     ('pg_collation', 'x.collnamespace ' || seen),
     ('pg_conversion', 'x.connamespace ' || seen),
-    ('pg_constraint', 'x.connamespace ' || seen),
+    ('pg_constraint', 'x.oid < 16384 OR x.conrelid = ANY ((SELECT palisade.relations())::oid[]) OR x.conrelid = 0 AND x.contypid = ANY ((SELECT palisade.types())::oid[])'),
     ('pg_statistic_ext', 'x.stxnamespace ' || seen),
     ('pg_ts_config', 'x.cfgnamespace ' || seen),
     ('pg_ts_dict', 'x.dictnamespace ' || seen),
@@ -109,9 +217,9 @@ BEGIN
     ('pg_rewrite', format(rel, 'x.ev_class')),
     ('pg_policy', format(rel, 'x.polrelid')),
     ('pg_foreign_table', format(rel, 'x.ftrelid')),
-    ('pg_enum', 'EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid = x.enumtypid AND t.typnamespace ' || seen || ')'),
-    ('pg_range', 'EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid = x.rngtypid AND t.typnamespace ' || seen || ')'),
-    ('pg_aggregate', 'EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.oid = x.aggfnoid AND p.pronamespace ' || seen || ')'),
+    ('pg_enum', format(type, 'x.enumtypid')),
+    ('pg_range', format(type, 'x.rngtypid')),
+    ('pg_aggregate', format(func, 'x.aggfnoid::pg_catalog.oid')),
     ('pg_description', 'x.objoid < 16384 OR (x.classoid = ''pg_catalog.pg_class''::pg_catalog.regclass AND ' || format(rel, 'x.objoid') || ')'),
     ('pg_depend', '(x.classid = ''pg_catalog.pg_class''::pg_catalog.regclass AND ' || format(rel, 'x.objid') || ')
                    OR (x.refclassid = ''pg_catalog.pg_class''::pg_catalog.regclass AND ' || format(rel, 'x.refobjid') || ')'),
@@ -141,6 +249,7 @@ BEGIN
     ('pg_locks', 'x.pid = pg_catalog.pg_backend_pid()'),
     ('pg_stat_ssl', 'x.pid = pg_catalog.pg_backend_pid()'),
     ('pg_init_privs', 'x.objoid < 16384'),
+    ('pg_am', 'x.oid < 16384'), ('pg_prepared_statements', 'true'),
     -- Nothing in these can be a tenant's: there, and empty.
     ('pg_group', 'false'), ('pg_auth_members', 'false'), ('pg_publication', 'false'), ('pg_publication_rel', 'false'),
     ('pg_publication_namespace', 'false'), ('pg_publication_tables', 'false'), ('pg_subscription', 'false'),
@@ -159,6 +268,18 @@ BEGIN
           THEN format('palisade.role_name(x.%1$I) AS %1$I', a.attname)
         WHEN a.attname = 'rolcanlogin'
           THEN 'x.rolcanlogin OR x.rolname LIKE ''t\_%\_owner'' AS rolcanlogin'
+        -- PostgreSQL's own relations are everybody's: their sizes tell of all tenants.
+        WHEN item.name = 'pg_class' AND a.attname IN ('relpages', 'reltuples', 'relallvisible')
+          THEN format('CASE WHEN x.oid < 16384 THEN %2$s ELSE x.%1$I END AS %1$I', a.attname, CASE a.attname WHEN 'reltuples' THEN '''-1''::real' ELSE '0' END)
+        -- Views ask for these with their caller's rights, who may not read pg_rewrite.
+        WHEN item.name IN ('pg_views', 'pg_matviews') AND a.attname = 'definition'
+          THEN format('palisade.view_definition(x.schemaname, x.%I) AS definition', CASE item.name WHEN 'pg_views' THEN 'viewname' ELSE 'matviewname' END)
+        WHEN item.name = 'pg_rules' AND a.attname = 'definition'
+          THEN 'palisade.rule_definition(x.schemaname, x.tablename, x.rulename) AS definition'
+        WHEN item.name = 'pg_type' AND a.attname = 'typnamespace'
+          THEN 'CASE WHEN x.typnamespace < 16384 OR x.typnamespace ' || seen || ' THEN x.typnamespace ELSE 11 END AS typnamespace'
+        WHEN t.typname ~ '^_?reg' AND t.typname <> '_regtype' THEN format('x.%1$I::palisade.%2$I AS %1$I', a.attname, t.typname)
+        WHEN t.typname = '_regtype' THEN format('x.%1$I::palisade.regtype[] AS %1$I', a.attname)
         WHEN a.attname IN ('definition', 'indexdef', 'qual', 'with_check', 'prosrc') AND t.typname = 'text'
           THEN format('palisade.logical(x.%1$I) AS %1$I', a.attname)
         -- PostgreSQL's own objects have the rights that it gave them, whatever we took away: dumps would repeat it.
@@ -196,16 +317,16 @@ BEGIN
           THEN format('CASE WHEN x.%1$I::text = palisade.tenant_schema()::text THEN ''public'' ELSE x.%1$I::text END AS %1$I', attname)
         WHEN attname IN ('grantor', 'grantee', 'schema_owner', 'role_name', 'enabled_role')
           THEN format('palisade.role_name(x.%1$I::name)::information_schema.sql_identifier AS %1$I', attname)
+        WHEN attname = 'view_definition' AND view.relname = 'views'
+          THEN 'palisade.view_definition(x.table_schema::name, x.table_name::name)::information_schema.character_data AS view_definition'
         WHEN attname IN ('view_definition', 'column_default', 'check_clause', 'action_statement', 'action_condition',
             'routine_definition', 'generation_expression', 'domain_default', 'parameter_default')
           THEN format('palisade.logical(x.%1$I::text)::information_schema.character_data AS %1$I', attname)
         WHEN attname LIKE '%catalog%' AND attname <> 'character_set_catalog'
           THEN format('CASE WHEN x.%1$I IS NOT NULL THEN palisade.tenant_database()::text END AS %1$I', attname)
         ELSE format('x.%I', attname) END, ', ' ORDER BY attnum),
-      coalesce(string_agg(CASE WHEN attname IN ('table_schema', 'schema_name', 'specific_schema', 'constraint_schema',
-          'sequence_schema', 'domain_schema', 'udt_schema', 'trigger_schema', 'object_schema')
-        THEN format('(x.%1$I IS NULL OR x.%1$I::text IN (palisade.tenant_schema()::text, ''pg_catalog'', ''information_schema''))',
-          attname) END, ' AND '), 'true')
+      coalesce(string_agg(CASE WHEN attname LIKE '%\_schema' OR attname = 'schema_name'
+        THEN format('(x.%1$I IS NULL OR x.%1$I::name = ANY ((SELECT palisade.schema_names())::name[]))', attname) END, ' AND '), 'true')
       INTO columns, condition
       FROM pg_attribute WHERE attrelid = view.oid AND attnum > 0 AND NOT attisdropped;
     CALL palisade.make_view(format('palisade_info.%I', view.relname), format('SELECT %s FROM information_schema.%I x WHERE %s',

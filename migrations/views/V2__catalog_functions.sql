@@ -1,21 +1,5 @@
 -- Replacements of the catalog functions that tell about objects by number: they answer as for a number that nobody
 -- has, and with the tenant's own names. Runs at every start, in one transaction; safe to repeat.
-CREATE OR REPLACE FUNCTION palisade.sees(catalog text, object oid) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
-  SET search_path = pg_catalog, pg_temp AS $$
-  SELECT CASE catalog
-    WHEN 'pg_class' THEN EXISTS (SELECT FROM pg_class WHERE oid = object AND relnamespace = ANY (palisade.namespaces()))
-    WHEN 'pg_proc' THEN EXISTS (SELECT FROM pg_proc WHERE oid = object AND pronamespace = ANY (palisade.namespaces()))
-    WHEN 'pg_type' THEN EXISTS (SELECT FROM pg_type WHERE oid = object AND typnamespace = ANY (palisade.namespaces()))
-    WHEN 'pg_constraint' THEN EXISTS (SELECT FROM pg_constraint WHERE oid = object AND connamespace = ANY (palisade.namespaces()))
-    WHEN 'pg_namespace' THEN object = ANY (palisade.namespaces())
-    WHEN 'pg_trigger' THEN EXISTS (SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-                                   WHERE t.oid = object AND c.relnamespace = ANY (palisade.namespaces()))
-    WHEN 'pg_rewrite' THEN EXISTS (SELECT FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
-                                   WHERE r.oid = object AND c.relnamespace = ANY (palisade.namespaces()))
-    WHEN 'pg_statistic_ext' THEN EXISTS (SELECT FROM pg_statistic_ext WHERE oid = object AND stxnamespace = ANY (palisade.namespaces()))
-    ELSE object < 16384
-  END $$;
-
 DO $functions$
 DECLARE
   f record;
@@ -54,7 +38,11 @@ BEGIN
   LOOP
     logical := f.result = 'text';
     guard := CASE
-      WHEN f.catalog IN ('any', 'text') THEN 'true'
+      WHEN f.catalog = 'text' THEN 'true'
+      -- An expression over the columns of a relation, or over none.
+      WHEN f.proname = 'pg_get_expr' THEN 'palisade.sees(''pg_class'', $2)'
+      -- PostgreSQL's own relations are everybody's: their sizes tell of all tenants.
+      WHEN f.proname ~ '_size$|^pg_stat_get_' THEN '$1::pg_catalog.oid >= 16384 AND palisade.sees(''pg_class'', $1::pg_catalog.oid)'
       WHEN f.catalog = 'none' THEN 'false'
       -- A name instead of a number is found through the session's own rights.
       WHEN f.first = 'text'::regtype THEN 'palisade.sees(''pg_class'', pg_catalog.to_regclass($1)::pg_catalog.oid)'
@@ -82,6 +70,79 @@ CREATE OR REPLACE FUNCTION palisade.pg_get_userbyid(role oid) RETURNS name LANGU
        (SELECT substring(rolname FROM '^t_[a-z2-7]{20}_(?:l_)?(.*)$') FROM pg_roles
         WHERE oid = role AND rolname LIKE replace(palisade.tenant_schema(), '_', '\_') || '\_%'),
        'unknown (OID=' || role || ')') END::name $$;
+
+CREATE OR REPLACE FUNCTION palisade.oidvectortypes(types oidvector) RETURNS text LANGUAGE sql STABLE AS
+  $$ SELECT coalesce(pg_catalog.string_agg(palisade.format_type(t, NULL), ', ' ORDER BY n), '')
+     FROM pg_catalog.unnest($1::pg_catalog.oid[]) WITH ORDINALITY AS a(t, n) $$;
+
+-- Functions that take a relation or another object whose number may be written as a plain integer: their arguments are
+-- the domains that refuse a number that is not in sight. The names of constants are judged by wall 1, which then leaves
+-- the function as it is.
+DO $guarded$
+DECLARE
+  f record;
+BEGIN
+  FOR f IN
+    SELECT p.oid, p.proname, p.pronargs, p.provolatile, p.proretset, p.proisstrict, format_type(p.prorettype, NULL) AS result,
+      (SELECT string_agg(CASE WHEN t.typname ~ '^reg' THEN format('palisade.%I', t.typname) ELSE format_type(t.oid, NULL) END, ', ' ORDER BY n)
+       FROM unnest(p.proargtypes) WITH ORDINALITY AS a(id, n) JOIN pg_type t ON t.oid = a.id) AS arguments
+    FROM pg_proc p WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname IN ('nextval', 'currval', 'setval',
+      'to_tsvector', 'to_tsquery', 'plainto_tsquery', 'phraseto_tsquery', 'websearch_to_tsquery', 'ts_headline', 'json_to_tsvector',
+      'jsonb_to_tsvector', 'pg_partition_root', 'pg_index_has_property', 'pg_index_column_has_property')
+  LOOP
+    EXECUTE format('CREATE OR REPLACE FUNCTION palisade.%I(%s) RETURNS %s LANGUAGE sql %s %s AS %L', f.proname, f.arguments, f.result,
+      CASE f.provolatile WHEN 'i' THEN 'IMMUTABLE' WHEN 's' THEN 'STABLE' ELSE 'VOLATILE' END,
+      CASE WHEN f.proisstrict THEN 'STRICT' ELSE '' END,
+      format('SELECT pg_catalog.%I(%s)', f.proname, (SELECT string_agg('$' || n, ', ') FROM generate_series(1, f.pronargs) n)));
+  END LOOP;
+END $guarded$;
+
+-- A name that is computed: what is not in sight has no number, and a number is no name.
+DO $found$
+DECLARE
+  f record;
+BEGIN
+  FOR f IN SELECT * FROM (VALUES ('to_regclass', 'regclass'), ('to_regproc', 'regproc'), ('to_regprocedure', 'regprocedure'),
+      ('to_regtype', 'regtype'), ('to_regnamespace', 'regnamespace'), ('to_regrole', 'regrole'), ('to_regcollation', 'regcollation')) AS v(name, type)
+  LOOP
+    EXECUTE format('CREATE OR REPLACE FUNCTION palisade.%1$I(text) RETURNS palisade.%2$I LANGUAGE plpgsql STABLE AS %3$L', f.name, f.type,
+      format('BEGIN
+        IF $1 ~ ''^\s*\d+\s*$'' THEN RETURN NULL; END IF;
+        RETURN pg_catalog.%I($1);
+      EXCEPTION WHEN insufficient_privilege OR undefined_object OR undefined_table OR undefined_function OR invalid_schema_name THEN
+        RETURN NULL;
+      END', f.name));
+  END LOOP;
+END $found$;
+CREATE OR REPLACE FUNCTION palisade.regclass(text) RETURNS palisade.regclass LANGUAGE sql STABLE STRICT AS
+  $$ SELECT pg_catalog.regclass($1) $$;
+CREATE OR REPLACE FUNCTION palisade.row_security_active(oid) RETURNS boolean LANGUAGE sql STABLE STRICT AS
+  $$ SELECT CASE WHEN palisade.known('pg_class', $1) THEN pg_catalog.row_security_active($1) END $$;
+CREATE OR REPLACE FUNCTION palisade.row_security_active(text) RETURNS boolean LANGUAGE sql STABLE STRICT AS
+  $$ SELECT pg_catalog.row_security_active($1) $$;
+
+-- The types of a statement's parameters, by their numbers: asked by the proxy where a client names them.
+CREATE OR REPLACE FUNCTION palisade.permit_types(types oid[]) RETURNS integer LANGUAGE sql STABLE AS
+  $$ SELECT pg_catalog.count(*)::pg_catalog.int4 FROM pg_catalog.unnest($1) t WHERE palisade.known('pg_type', t) $$;
+
+-- A snapshot in which other tenants' transactions have no part.
+CREATE OR REPLACE FUNCTION palisade.pg_current_snapshot() RETURNS pg_snapshot LANGUAGE plpgsql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  whole pg_snapshot := pg_current_snapshot();
+  own text := replace(palisade.tenant_schema(), '_', '\_') || '\_%';
+  running xid8[];
+BEGIN
+  SELECT coalesce(array_agg(x ORDER BY x), '{}') INTO running FROM pg_snapshot_xip(whole) x WHERE x::xid NOT IN (
+    SELECT backend_xid FROM pg_stat_get_activity(NULL) a LEFT JOIN pg_roles r ON r.oid = a.usesysid
+    WHERE backend_xid IS NOT NULL AND r.rolname NOT LIKE own);
+  RETURN (coalesce(running[1], pg_snapshot_xmax(whole)) || ':' || pg_snapshot_xmax(whole) || ':' || array_to_string(running, ','))::pg_snapshot;
+END $$;
+CREATE OR REPLACE FUNCTION palisade.txid_current_snapshot() RETURNS txid_snapshot LANGUAGE sql STABLE AS
+  $$ SELECT palisade.pg_current_snapshot()::pg_catalog.text::pg_catalog.txid_snapshot $$;
+
+-- Whether a schema is another session's is nobody's business.
+CREATE OR REPLACE FUNCTION palisade.pg_is_other_temp_schema(oid) RETURNS boolean LANGUAGE sql STABLE AS $$ SELECT false $$;
 
 CREATE OR REPLACE FUNCTION palisade.pg_partition_ancestors(partitionid regclass, OUT relid regclass)
   RETURNS SETOF regclass LANGUAGE sql STABLE AS

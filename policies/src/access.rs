@@ -258,10 +258,16 @@ pub struct Access {
     pub schema: Option<String>,
     /// The name, folded and truncated (63 bytes).
     pub name: String,
-    /// For a setting that is set: its value, the parts joined by commas; `None` where it is computed.
+    /// For a setting that is set: its value, the parts joined by commas; `None` where it is computed. For a function that
+    /// takes an object by name or number: [`Access::COMPUTED`] where that is no constant name.
     pub value: Option<String>,
     /// Where it stands.
     pub place: Place,
     /// Which reader saw it.
     pub reader: Reader,
+}
+
+impl Access {
+    /// See [`Access::value`].
+    pub(crate) const COMPUTED: &'static str = "computed";
 }

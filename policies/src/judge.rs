@@ -182,6 +182,9 @@ impl Judge {
                 return Err(Box::new(Denial { statement: index, verb, ..denial }));
             }
             for access in &statement.accesses {
+                if statement.verb == "EXPLAIN" && is_filtered(access, namespace) {
+                    return Err(Box::new(explains_catalog(index)));
+                }
                 match self.decide(access, namespace) {
                     Ok(rule) if rules.contains(&rule) => {}
                     Ok(rule) => rules.push(rule),
@@ -269,6 +272,26 @@ fn permit(
         .map(|s| PermittedStatement { verb: s.verb, kind: s.kind, effects: s.effects.clone() })
         .collect();
     Verdict::Permit(Permit { rewritten, patches, statements, rules })
+}
+
+/// Whether a relation is one of the filtered catalogs.
+fn is_filtered(access: &Access, namespace: &Namespace) -> bool {
+    access.class == Class::Relation
+        && resolve(access, namespace)
+            .schema
+            .is_some_and(|schema| matches!(schema.as_str(), "palisade" | "palisade_info"))
+}
+
+/// The plan of a query over a filtered catalog counts what is filtered out.
+fn explains_catalog(index: usize) -> Denial {
+    let error = ReadError {
+        sqlstate: "0A000",
+        message: "EXPLAIN of the system catalogs is not supported".into(),
+        hint: None,
+        position: None,
+        reason: Reason::HiddenCatalog,
+    };
+    Denial { statement: index, verb: "EXPLAIN", ..Denial::from_read_error(error) }
 }
 
 fn denial(

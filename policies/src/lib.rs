@@ -27,6 +27,7 @@ pub mod limits;
 pub mod names;
 pub mod read;
 pub mod rewrite;
+pub mod settings;
 pub mod verdict;
 
 pub use access::{Access, Action, Class, Place, Reader};

@@ -99,6 +99,38 @@ static FUNCTIONS: LazyLock<HashMap<&'static str, FunctionUse>> = LazyLock::new(|
 static TYPES: LazyLock<std::collections::HashSet<&'static str>> =
     LazyLock::new(|| lines(include_str!("../data/types.csv")).collect());
 
+/// Types whose values are numbers of objects that are shown as names.
+const OBJECT_TYPES: [&str; 11] = [
+    "regclass",
+    "regproc",
+    "regprocedure",
+    "regtype",
+    "regnamespace",
+    "regrole",
+    "regcollation",
+    "regoper",
+    "regoperator",
+    "regconfig",
+    "regdictionary",
+];
+
+/// Whether a type, or the elements of an array type, are numbers of objects that are shown as names. PostgreSQL shows any
+/// object's name to anybody: schema `palisade` has a domain of the same name that refuses what is not in sight.
+#[must_use]
+pub fn is_object_type(name: &str) -> bool {
+    OBJECT_TYPES.contains(&name.strip_prefix('_').unwrap_or(name))
+}
+
+/// Functions that name things, but not by an argument of a type of [`is_object_type`].
+const NAMED_OTHERWISE: [&str; 3] = ["set_config", "current_setting", "lastval"];
+
+/// Whether a function takes an object by name or number: with a computed argument it is replaced by the one in schema
+/// `palisade`, which refuses a number that is not in sight.
+#[must_use]
+pub fn takes_object(name: &str) -> bool {
+    function(name) == FunctionUse::NamesThings && !NAMED_OTHERWISE.contains(&name)
+}
+
 fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }

@@ -115,9 +115,9 @@ fn bodies_are_rewritten_where_they_are_dollar_quoted() {
         Ok("CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM T.users $$"),
     );
     assert_eq!(
-        sent("CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM pg_class c, pg_catalog.pg_am $$")
+        sent("CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM pg_class c, pg_catalog.pg_language $$")
             .as_deref(),
-        Ok("CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM palisade.pg_class c, pg_catalog.pg_am $$"),
+        Ok("CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM palisade.pg_class c, pg_catalog.pg_language $$"),
     );
     // A quoted body cannot be patched where its quotes are doubled.
     assert!(

@@ -30,14 +30,15 @@ pg_advisory_lock pg_advisory_lock_shared pg_advisory_unlock pg_advisory_unlock_a
 pg_advisory_xact_lock pg_advisory_xact_lock_shared pg_try_advisory_lock pg_try_advisory_lock_shared
 pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared has_table_privilege has_column_privilege
 has_any_column_privilege has_sequence_privilege has_function_privilege has_schema_privilege has_type_privilege
-pg_has_role acldefault aclexplode""".split())
+pg_has_role acldefault aclexplode pg_current_snapshot txid_current_snapshot pg_partition_root pg_index_has_property
+pg_index_column_has_property oidvectortypes pg_is_other_temp_schema""".split())
 STABLE_HARMLESS = re.compile(r"""^(array_.*|anyarray_.*|anytextcat|textanycat|concat|concat_ws|convert|convert_from
 |convert_to|clock_timestamp|now|timeofday|statement_timestamp|transaction_timestamp|date|date_.*|time_.*|timestamp.*
 |timetz.*|interval_.*|make_timestamptz|to_(char|date|number|timestamp|json|jsonb)|json_.*|jsonb_.*|row_to_json
 |array_to_json|format|gen_random_uuid|random|setseed|quote_literal|quote_nullable|enum_(first|last|range)|money
 |cash_.*|current_user|session_user|pg_backend_pid|pg_client_encoding|getdatabaseencoding|pg_char_to_encoding|pg_encoding_to_char|pg_typeof
 |pg_column_size|pg_column_compression|pg_sleep|pg_sleep_for|pg_sleep_until|pg_(try_)?advisory_.*|pg_trigger_depth
-|pg_current_xact_id|pg_current_xact_id_if_assigned|pg_current_snapshot|txid_current.*|txid_status|pg_xact_status
+|pg_current_xact_id|pg_current_xact_id_if_assigned|txid_current.*
 |pg_is_in_recovery|pg_my_temp_schema|pg_is_other_temp_schema|pg_collation_for|pg_options_to_table|pg_get_keywords
 |pg_timezone_names|pg_timezone_abbrevs|pg_postmaster_start_time|pg_conf_load_time|pg_jit_available|pg_cursor
 |pg_prepared_statement|pg_listening_channels|pg_notification_queue_usage|pg_show_all_settings|pg_settings_get_flags
@@ -47,7 +48,7 @@ STABLE_HARMLESS = re.compile(r"""^(array_.*|anyarray_.*|anytextcat|textanycat|co
 |suppress_redundant_updates_trigger|tsvector_update_trigger|tsvector_update_trigger_column)$""".replace("\n", ""))
 RELATION_STATISTICS = re.compile(r"""^pg_stat_get_(xact_)?(numscans|tuples_\w+|blocks_\w+|live_tuples|dead_tuples
 |mod_since_analyze|ins_since_vacuum|last_(auto)?(analyze|vacuum)_time|(auto)?(analyze|vacuum)_count)$""".replace("\n", ""))
-FORBIDDEN = re.compile(r"""^(query_to_xml.*|table_to_xml.*|schema_to_xml.*|database_to_xml.*|cursor_to_xml.*|ts_stat
+FORBIDDEN = re.compile(r"""^(makeaclitem|query_to_xml.*|table_to_xml.*|schema_to_xml.*|database_to_xml.*|cursor_to_xml.*|ts_stat
 |ts_debug|ts_parse|ts_lexize|ts_token_type|lo_.*|loread|lowrite|pg_read_.*|pg_ls_.*|pg_stat_.*|pg_replication_.*
 |pg_logical_.*|.*_in|.*_recv)$""".replace("\n", ""))
 

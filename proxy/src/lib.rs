@@ -10,7 +10,7 @@
 //!   session has, and how it follows its client from one server connection to the next.
 //! - `pool`: server connections of one login of one tenant; `server`: one of them; `upstream`: the way to
 //!   PostgreSQL; `cancel`: a cancel on its way.
-//! - `rename`: physical names never reach a client.
+//! - `rename`: physical names never reach a client; `types`: nor do other tenants' types.
 //! - `timeouts`: clients that take too long; `rate`: tenants that do too much.
 //! - `metrics`, `http`, `console`: what can be seen from outside.
 //!
@@ -48,6 +48,7 @@ mod stream;
 mod throttle;
 mod timeouts;
 mod tls;
+mod types;
 mod upstream;
 mod verdicts;
 

@@ -21,6 +21,7 @@ use crate::server::{self, Parameters, Server, ServerError};
 use crate::settings::Settings;
 use crate::statements::Statements;
 use crate::timeouts::Timeouts;
+use crate::types::Types;
 use crate::verdicts::Verdicts;
 
 /// Most different sets of startup settings whose reported parameters are remembered for each pool.
@@ -114,6 +115,8 @@ pub(crate) struct Pool {
     pub(crate) names: Names,
     pub(crate) verdicts: Verdicts,
     pub(crate) statements: Statements,
+    /// The types that its clients may name by number.
+    pub(crate) types: Types,
     /// Ticks whenever the tenant changes definitions: statements prepared afterwards get new plans.
     pub(crate) definitions: Arc<AtomicU64>,
     pub(crate) counts: Arc<Counts>,
@@ -164,6 +167,7 @@ impl Pool {
             names,
             verdicts: Verdicts::new(shared.config().verdict_cache_bytes),
             statements: Statements::new(rand::random()),
+            types: Types::default(),
             definitions,
             counts,
             timeouts: Timeouts {

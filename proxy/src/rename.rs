@@ -39,9 +39,16 @@ impl Names {
         fields.map(|tag, value| match tag {
             b'P' => position(value.parse().ok()?).map(|place| place.to_string()),
             b'C' | b'S' | b'V' | b'L' => Some(value.to_owned()),
+            b'W' => context(&self.logical(value)),
             _ => Some(self.logical(value)),
         });
     }
+}
+
+/// The context of an error without the functions of ours that it came through.
+fn context(text: &str) -> Option<String> {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains("function palisade.")).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 #[cfg(test)]
@@ -59,5 +66,12 @@ mod tests {
         ] {
             assert_eq!(names.logical(text), want);
         }
+    }
+
+    #[test]
+    fn functions_of_ours_are_left_out_of_contexts() {
+        let ours = "PL/pgSQL function palisade.known(text,oid) line 6 at RAISE";
+        assert_eq!(context(ours), None);
+        assert_eq!(context(&format!("{ours}\nSQL function \"f\"")), Some("SQL function \"f\"".into()));
     }
 }

@@ -3,6 +3,7 @@
 use crate::access::{Access, Action, Class};
 use crate::judge::Namespace;
 use crate::names::{self, FunctionUse, RelationUse};
+use crate::settings::{self, Most};
 use crate::verdict::Reason;
 
 /// A name, resolved.
@@ -98,6 +99,7 @@ fn catalog(access: &Access) -> Resolved {
         },
         Class::Function => match names::function(&access.name) {
             FunctionUse::Replaced => replaced,
+            FunctionUse::NamesThings if access.value.as_deref() == Some(Access::COMPUTED) => replaced,
             FunctionUse::Harmless | FunctionUse::NamesThings => {
                 Resolved::plain("pg_catalog", Reason::NoRight)
             }
@@ -105,7 +107,9 @@ fn catalog(access: &Access) -> Resolved {
                 Resolved::plain("@forbidden", Reason::ForbiddenFunction)
             }
         },
-        // Row types of hidden catalogs carry no rows.
+        Class::Type if names::is_object_type(&access.name) => replaced,
+        // The row type of a filtered view. Row types of hidden catalogs carry no rows.
+        Class::Type if names::relation("pg_catalog", &access.name) == RelationUse::View => replaced,
         _ => Resolved::plain("pg_catalog", Reason::NoRight),
     }
 }
@@ -187,7 +191,11 @@ fn setting(access: &Access, ns: &Namespace) -> Resolved {
         | "allow_system_table_mods"
         | "lo_compat_privileges"
         | "escape_string_warning" => false,
-        _ => true,
+        name => match settings::most(name) {
+            Most::Any => true,
+            Most::Nothing => false,
+            Most::AtMost(limit) => value.is_some() && access.value.as_deref().is_some_and(|v| limit.holds(v)),
+        },
     };
     Resolved::plain(if free { "@free" } else { "@pinned" }, Reason::PinnedSetting)
 }

@@ -51,6 +51,19 @@ pub(super) fn option(walk: &mut Walk<'_>, e: &p::DefElem) {
         let Some(names) = names else { return walk.unknown("name of a sequence") };
         return walk.listed(Class::Relation, Action::Create, &names);
     }
+    // ALTER DEFAULT PRIVILEGES IN SCHEMA.
+    if e.defname == "schemas" {
+        let names = match e.arg.as_ref().and_then(|a| a.node.as_ref()) {
+            Some(Node::List(list)) => strings(&list.items),
+            _ => None,
+        };
+        let Some(names) = names else { return walk.unknown("schemas of default privileges") };
+        for name in names {
+            let place = walk.tokens.find_first(&walk.within, &[name]);
+            walk.push(Class::Schema, Action::Grant, ["", "", name], place);
+        }
+        return;
+    }
     if e.defname == "owned_by"
         && let Some(Node::List(list)) = e.arg.as_ref().and_then(|a| a.node.as_ref())
     {

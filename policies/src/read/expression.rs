@@ -3,8 +3,9 @@
 use pg_query::protobuf as p;
 use pg_query::protobuf::node::Node;
 
-use crate::access::{Action, Class, Place};
+use crate::access::{Access, Action, Class, Place};
 use crate::effect::Effect;
+use crate::names;
 use crate::read::lex;
 use crate::read::session;
 use crate::read::walk::{Walk, parts, strings};
@@ -42,10 +43,30 @@ pub(super) fn function(walk: &mut Walk<'_>, call: &p::FuncCall) {
     } else {
         walk.push(Class::Function, Action::Execute, [database, schema, name], Place::Unknown);
     }
+    if computes_object(walk, name, call)
+        && let Some(access) = walk.accesses.last_mut()
+    {
+        access.value = Some(Access::COMPUTED.to_owned());
+    }
     // A rewritten text calls PostgreSQL's own functions by their replacements.
     if matches!(schema, "" | "pg_catalog" | "palisade") {
         catalog_call(walk, name, call);
     }
+}
+
+/// Whether a function that takes an object by name or number is given something else than a constant name. In a body,
+/// where only tokens are replaced, that of a text search function with one argument is meant too.
+fn computes_object(walk: &Walk<'_>, name: &str, call: &p::FuncCall) -> bool {
+    let searches = name.contains("ts");
+    names::takes_object(name)
+        && (walk.in_body || !searches || call.args.len() > 1)
+        && !call.args.first().and_then(constant).is_some_and(|(text, _)| walk.in_body || !is_number(text))
+}
+
+/// Whether a constant is the number of an object.
+fn is_number(text: &str) -> bool {
+    let text = text.trim();
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// What a call of one of PostgreSQL's own functions does beyond computing.
@@ -124,7 +145,7 @@ fn catalog_call(walk: &mut Walk<'_>, name: &str, call: &p::FuncCall) {
 /// A constant that is read as a name of this class.
 fn constant_name(walk: &mut Walk<'_>, class: Class, text: &str, location: i32) {
     // A number is an OID, which names nothing by itself; `-` is nothing.
-    if text == "-" || (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())) {
+    if text == "-" || is_number(text) {
         return walk.push(class, Action::Usage, ["", "", ""], Place::Unknown);
     }
     let bare = match class {
@@ -163,8 +184,16 @@ pub(super) fn cast(walk: &mut Walk<'_>, cast: &p::TypeCast) {
     let Some(type_name) = cast.type_name.as_ref() else { return };
     let Some(names) = strings(&type_name.names) else { return };
     let Some([_, schema, name]) = parts(&names) else { return };
-    if !matches!(schema, "" | "pg_catalog") {
+    if !matches!(schema, "" | "pg_catalog" | "palisade") {
         return;
+    }
+    let named = cast.arg.as_deref().and_then(constant).filter(|(text, _)| !is_number(text));
+    if names::is_object_type(name)
+        && named.is_some()
+        && type_name.array_bounds.is_empty()
+        && !name.starts_with('_')
+    {
+        walk.judged_types.insert(std::ptr::from_ref(type_name));
     }
     let class = match name {
         "regclass" => Class::Relation,
@@ -190,7 +219,7 @@ pub(super) fn cast(walk: &mut Walk<'_>, cast: &p::TypeCast) {
 /// A type's name. Built-in types written as keywords are `pg_catalog.x` by the grammar's own doing.
 pub(super) fn type_name(walk: &mut Walk<'_>, name: &p::TypeName) {
     let Some(names) = strings(&name.names) else { return walk.unknown("type name") };
-    if names.is_empty() {
+    if names.is_empty() || walk.judged_types.contains(&std::ptr::from_ref(name)) {
         return;
     }
     // `t.c%TYPE`: the last part is a column.

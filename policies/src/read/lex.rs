@@ -246,6 +246,10 @@ impl<'t> Tokens<'t> {
                     },
                 };
                 out.push(BodyName::Function { range: start..range.end, name: word });
+            } else if let Some(start) =
+                self.object_type(index, &word).or_else(|| self.object_function(index, &word))
+            {
+                out.push(BodyName::Function { range: start..range.end, name: word });
             } else if let Some(found) = self.catalog_read(index, &word) {
                 out.push(found);
             } else if !after_dot && matches!(word.as_str(), "current_user" | "session_user" | "current_role")
@@ -260,6 +264,61 @@ impl<'t> Tokens<'t> {
             }
         }
         out
+    }
+
+    /// Where a name of PostgreSQL's own begins, its schema included; nothing where it is another's.
+    fn own_start(&self, index: usize) -> Option<usize> {
+        if index == 0 || !self.is_dot(index - 1) {
+            return self.range(index).map(|range| range.start);
+        }
+        let schema = self.range(index.checked_sub(2)?)?;
+        (folded(&self.text[schema.clone()]) == "pg_catalog").then_some(schema.start)
+    }
+
+    /// A type whose values are shown as names, where a type can stand: behind `::`, in `CAST (… AS type)`, before a
+    /// string, before a parenthesis, and behind the name of a variable that is declared.
+    fn object_type(&self, index: usize, word: &str) -> Option<usize> {
+        if !self.is_name(index) || !names::is_object_type(word) || self.is_dot(index + 1) {
+            return None;
+        }
+        let start = self.own_start(index)?;
+        let first = self.index_from(start);
+        let before = first.checked_sub(1);
+        let is = |index: usize, tokens: &[Token]| {
+            self.tokens.get(index).is_some_and(|t| tokens.iter().any(|token| t.token == *token as i32))
+        };
+        // A constant that is a name is judged as one.
+        let names = |index: Option<usize>| {
+            index.and_then(|i| self.range(i)).is_some_and(|range| {
+                let constant = self.text[range].trim_matches(['\'', 'E', 'e', ' ']);
+                !constant.is_empty() && !constant.bytes().all(|b| b.is_ascii_digit())
+            })
+        };
+        let strings = [Token::Sconst, Token::Usconst];
+        let operand =
+            before.filter(|at| is(*at, &[Token::Typecast, Token::As])).and_then(|at| at.checked_sub(1));
+        let operand = operand.filter(|at| is(*at, &strings) && !is(index + 1, &[Token::Ascii91]));
+        if names(operand) || is(index + 1, &strings) && names(Some(index + 1)) {
+            return None;
+        }
+        let declared =
+            [Token::Ascii59, Token::ColonEquals, Token::Ascii61, Token::Default, Token::Not, Token::Ascii91];
+        let stands = before.is_some_and(|before| {
+            is(before, &[Token::Typecast])
+                || is(before, &[Token::As]) && is(index + 1, &[Token::Ascii41, Token::Ascii91])
+                || self.is_name(before) && !is(before, &[Token::As]) && is(index + 1, &declared)
+        });
+        (stands || is(index + 1, &[Token::Sconst, Token::Usconst, Token::Ascii40])).then_some(start)
+    }
+
+    /// A call of a function that takes an object by name or number, with something else than a string constant first.
+    fn object_function(&self, index: usize, word: &str) -> Option<usize> {
+        let token = |at: usize| self.tokens.get(at).map(|t| t.token);
+        let constant = [Some(Token::Sconst as i32), Some(Token::Usconst as i32)].contains(&token(index + 2));
+        let called = self.is_name(index)
+            && names::takes_object(word)
+            && token(index + 1) == Some(Token::Ascii40 as i32);
+        if called && !constant { self.own_start(index) } else { None }
     }
 
     /// A catalog with a filtered view that stands where rows are read from: behind FROM, JOIN, a comma or ONLY,

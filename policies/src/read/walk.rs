@@ -1,6 +1,6 @@
 //! The walk over PostgreSQL's tree: scopes, places and the accesses of one statement.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use pg_query::NodeRef;
@@ -38,6 +38,8 @@ pub(super) struct Walk<'t> {
     pub(super) bodies_open: bool,
     /// What is known of the calls in the list of a top-level SELECT.
     pub(super) calls: Calls,
+    /// Types of casts whose operand is a constant that is judged as a name, by their address: they name nothing more.
+    pub(super) judged_types: HashSet<*const p::TypeName>,
 }
 
 /// What a statement does to a relation that it names as such.
@@ -66,6 +68,7 @@ impl<'t> Walk<'t> {
             body_names: Vec::new(),
             bodies_open: true,
             calls: Calls::Unknown,
+            judged_types: HashSet::new(),
         }
     }
 

@@ -92,7 +92,9 @@ impl Session {
             return Ok(false);
         }
         let first = body.first().copied().unwrap_or_default();
-        let Step { hide, completed, ready } = link.flow.answer(header.tag, first).map_err(|_| broken())?;
+        let Step { hide, completed, ready, types } =
+            link.flow.answer(header.tag, first).map_err(|_| broken())?;
+        self.pool.types.permit(types);
         if hide
             && header.tag == b'C'
             && let Some(asked) = link.asked
@@ -152,7 +154,7 @@ impl Session {
             b'A' => self.notification(link, body),
             b'N' => {
                 let mut fields = Fields::read(body).ok_or_else(broken)?;
-                if !link.prelude {
+                if !link.prelude && !skips_unnamed(&fields, link.flow.busy_with()) {
                     self.pool.names.fields(&mut fields, |_| None);
                     link.to_client.extend_from_slice(&fields.message(b'N'));
                 }
@@ -271,6 +273,18 @@ impl Session {
         put(&mut link.to_client, b'A', &[&pid[..], channel.as_bytes(), b"\0", payload]);
         Ok(())
     }
+}
+
+/// VACUUM and ANALYZE of everything say of each table of the database that they skip it: other tenants' are named there.
+/// A table that the statement itself names is the tenant's own.
+fn skips_unnamed(fields: &Fields, statement: Option<&Judged>) -> bool {
+    // The routine's name before PostgreSQL 17, and since.
+    let routine = fields.get(b'R');
+    if !matches!(routine, Some("vacuum_is_relation_owner" | "vacuum_is_permitted_for_relation")) {
+        return false;
+    }
+    let named = fields.get(b'M').and_then(|text| text.split('"').nth(1));
+    !named.zip(statement).is_some_and(|(table, statement)| statement.text.contains(table))
 }
 
 /// Copies the run that was read to the client, in one piece.

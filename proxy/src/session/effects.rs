@@ -23,6 +23,7 @@ impl Session {
         let Some(done) = permit.statements.get(statement) else { return };
         if done.kind == Kind::Ddl && !done.effects.contains(&Effect::TempObject) {
             self.pool.definitions.fetch_add(1, Ordering::AcqRel);
+            self.pool.types.forget();
         }
         if tag.starts_with(b"DROP") {
             link.doubts.add(Pins::TEMP);

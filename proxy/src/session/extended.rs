@@ -11,6 +11,7 @@ use super::flow::{Op, Parse, Unnamed};
 use super::upstream::{Rest, malformed, put, send_parse};
 use super::{End, Link, Session};
 use crate::statements::{Named, Prepared};
+use crate::types::TypeName;
 use crate::verdicts::{Judged, Outcome};
 
 /// Longest name of a statement or portal, in bytes. PostgreSQL has no limit of its own here.
@@ -42,6 +43,15 @@ impl Session {
             self.unnamed = self.unnamed.take().filter(|_| !name.is_empty());
             self.replace(link, b'P', judged);
             return Ok(());
+        }
+        match self.pool.types.ask(types) {
+            Ok(unknown) => ask_types(link, unknown),
+            Err(TypeName(name)) => {
+                let text = format!("the type of a parameter is given by number, and is {name}");
+                let hint = format!("Write the type in the statement: $1::{name}.");
+                self.refuse(link, b'P', Fields::new("ERROR", "0A000", &text).with(b'H', Some(&hint)));
+                return Ok(());
+            }
         }
         self.pool.counts.queries.fetch_add(1, Ordering::Relaxed);
         self.shared.metrics.queries.inc();
@@ -276,6 +286,35 @@ impl Session {
         link.flow.push(Op::Close { quiet: false });
         Ok(())
     }
+}
+
+/// Asks the server, before the Parse that names them, whether types are the tenant's: PostgreSQL lets anybody name any
+/// type of the database by its number. Where they are not, the error stands in the place of the Parse's answer.
+fn ask_types(link: &mut Link, types: Vec<u32>) {
+    const NAME: &[u8] = b"palisade_types\0";
+    if types.is_empty() {
+        return;
+    }
+    let list = types.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    let list = format!("{{{list}}}");
+    // What an error left behind goes first.
+    put(&mut link.to_server, b'C', &[b"S", NAME]);
+    link.flow.push(Op::Close { quiet: true });
+    send_parse(link, "palisade_types", "SELECT palisade.permit_types($1)", b"\0\x01\0\0\x04\x04");
+    link.flow.push(Op::Parse(Parse {
+        quiet: true,
+        judged: None,
+        name: None,
+        statement: None,
+        unnamed: None,
+    }));
+    let length = i32::try_from(list.len()).unwrap_or(i32::MAX).to_be_bytes();
+    put(&mut link.to_server, b'B', &[NAME, NAME, b"\0\0\0\x01", &length, list.as_bytes(), b"\0\0"]);
+    link.flow.push(Op::QuietBind);
+    put(&mut link.to_server, b'E', &[NAME, b"\0\0\0\0"]);
+    link.flow.push(Op::AskTypes(types));
+    put(&mut link.to_server, b'C', &[b"S", NAME]);
+    link.flow.push(Op::Close { quiet: true });
 }
 
 /// PostgreSQL's answer to a statement that is not there. Drivers know it by the routine (postgres.js prepares again).

@@ -25,6 +25,11 @@ pub(crate) enum Op {
     Describe(Option<Arc<Judged>>),
     /// Execute.
     Execute(Option<Arc<Judged>>),
+    /// Bind of ours: the client sees nothing of it.
+    QuietBind,
+    /// Execute of ours, which asks whether these types are the tenant's. Its error is the client's: it stands before the
+    /// Parse that names them.
+    AskTypes(Vec<u32>),
     /// Close that the server answers; a quiet one is ours.
     Close { quiet: bool },
     /// Sync; a quiet one is ours.
@@ -78,6 +83,8 @@ pub(crate) struct Step {
     pub(crate) completed: Option<(Arc<Judged>, usize)>,
     /// ReadyForQuery.
     pub(crate) ready: bool,
+    /// These types are the tenant's.
+    pub(crate) types: Vec<u32>,
 }
 
 /// What an error of the server means.
@@ -129,6 +136,14 @@ impl Flow {
 
     pub(crate) fn status(&self) -> Status {
         self.status
+    }
+
+    /// The text that the server is busy with, where it is a simple query or an Execute.
+    pub(crate) fn busy_with(&self) -> Option<&Judged> {
+        match self.ops.front()? {
+            Op::Query { judged, .. } | Op::Execute(judged) => judged.as_deref(),
+            _ => None,
+        }
     }
 
     /// How many answers are to come.
@@ -198,19 +213,25 @@ impl Flow {
         let hide = match self.ops.front() {
             Some(Op::Query { quiet, .. } | Op::Close { quiet } | Op::Sync { quiet }) => *quiet,
             Some(Op::Parse(parse)) => parse.quiet,
+            Some(Op::QuietBind | Op::AskTypes(_)) => true,
             Some(_) => false,
             None => return Err(Violation),
         };
         let mut step = Step { hide, ..Step::default() };
         match (tag, self.ops.front_mut()) {
             (b'1', Some(Op::Parse(_)))
-            | (b'2', Some(Op::Bind(_)))
+            | (b'2', Some(Op::Bind(_) | Op::QuietBind))
             | (b'3', Some(Op::Close { .. }))
             | (b'n' | b'T', Some(Op::Describe(_)))
             | (b's', Some(Op::Execute(_))) => {
                 self.ops.pop_front();
             }
+            (b'C', Some(Op::AskTypes(types))) => {
+                step.types = std::mem::take(types);
+                self.ops.pop_front();
+            }
             (b't', Some(Op::Describe(_)))
+            | (b'D', Some(Op::AskTypes(_)))
             | (b'T' | b'D' | b'H' | b'd' | b'c' | b'I', Some(Op::Query { .. }))
             | (b'D' | b'H' | b'd' | b'c', Some(Op::Execute(_))) => {}
             (b'G', Some(Op::Query { .. } | Op::Execute(_))) => self.copy_begin(),
@@ -282,7 +303,7 @@ impl Flow {
             Some(Op::Bind(judged) | Op::Describe(judged) | Op::Execute(judged)) => {
                 failure.judged.clone_from(judged);
             }
-            Some(Op::Close { .. } | Op::Local(_) | Op::CopyEnd) => {}
+            Some(Op::Close { .. } | Op::Local(_) | Op::CopyEnd | Op::QuietBind | Op::AskTypes(_)) => {}
         }
         self.skipping = true;
         while let Some(op) = self.ops.front() {
@@ -356,6 +377,8 @@ mod tests {
             (vec![Op::Execute(None), Op::CopyEnd, sync()], b"GCZI", "GCZ"),
             (vec![Op::Execute(None), Op::CopyEnd, sync()], b"EZI", "EZ"),
             (vec![sync()], b"EZI", "EZ"),
+            (vec![parse(true), Op::QuietBind, Op::AskTypes(vec![1]), parse(false), sync()], b"12DC1ZI", "1Z"),
+            (vec![parse(true), Op::QuietBind, Op::AskTypes(vec![1]), parse(false), sync()], b"12EZI", "EZ"),
         ];
         for (ops, messages, want) in cases {
             let mut flow = Flow::default();
