@@ -41,6 +41,8 @@ with_installation() {
   export PALISADE__PROXY__LISTEN=127.0.0.1:16432 PALISADE__CONTROL_PLANE__LISTEN=127.0.0.1:18080
   export PALISADE__PROXY__ADMIN_LISTEN=127.0.0.1:16433 PALISADE__PROXY__METRICS_LISTEN=127.0.0.1:19464
   export PALISADE__CONTROL_PLANE__METRICS_LISTEN=127.0.0.1:19465
+  # The corpora's extensions live there.
+  export PALISADE__PROXY__SHARED_SCHEMAS='["ext"]'
   (
     DATA=$data LOG=$data/log/palisade.log
     if running; then down; fi

@@ -20,8 +20,11 @@ text = open(lab).read()
 start = text.index("---------------------------------------------------------------- tenant A")
 end = text.index("\\if :{?weak}")
 body = text[start:end]
-# The lab's extensions are an administrator's; Palisade's tenants have none.
-body = re.sub(r"^(CREATE SERVER|ALTER SERVER|CREATE USER MAPPING|CREATE FOREIGN TABLE|CREATE PUBLICATION).*$|^.*app_pool.*$", "", body, flags=re.M)
+body = re.sub(r"^.*app_pool.*$", "", body, flags=re.M)
+# The lab's extensions, as an administrator would share them: the installation has shared_schemas = ["ext"].
+shared = "CREATE SCHEMA IF NOT EXISTS ext;\nGRANT USAGE ON SCHEMA ext TO palisade_tenant;\n" + "".join(
+    line.replace("CREATE EXTENSION", "CREATE EXTENSION IF NOT EXISTS") + "\n" for line in re.findall(r"^CREATE EXTENSION.*$", text, flags=re.M))
+of_the_administrator = "DROP SERVER IF EXISTS srv_zqbmeta CASCADE;\nDROP PUBLICATION IF EXISTS pub_zqbmeta;\n"
 drop = "".join(
     f"DROP TABLE {s}.order_lines, {s}.orders, {s}.products, {s}.users CASCADE; DROP FUNCTION {s}.touch_updated_at();\n"
     for s in schema.values())
@@ -30,7 +33,7 @@ drop_all = "".join(f"""
 DO $$ DECLARE o record; BEGIN
   FOR o IN SELECT i.type, i.identity FROM pg_depend d, LATERAL pg_identify_object(d.classid, d.objid, 0) i
     WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = '{s}'::regnamespace AND d.deptype = 'n'
-      AND i.type NOT LIKE 'default%' LOOP
+      AND i.type NOT LIKE 'default%' AND i.identity NOT LIKE '%[]' LOOP
     CONTINUE WHEN o.identity IS NULL;
     BEGIN EXECUTE format('DROP %s IF EXISTS %s CASCADE', o.type, o.identity);
     EXCEPTION WHEN dependent_objects_still_exist OR undefined_object OR undefined_table OR undefined_function OR invalid_schema_name THEN NULL; END;
@@ -39,8 +42,8 @@ END $$;
 SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE lomowner = '{s}_owner'::regrole \\g /dev/null
 """ for s in schema.values())
 sets = f"\\set SA {schema['a']}\n\\set SB {schema['b']}\n\\set RA {schema['a']}_owner\n\\set RB {schema['b']}_owner\n"
-open(f"{work}/lab.sql", "w").write(sets + "SET client_min_messages = warning;\n" + drop + body)
-open(f"{work}/rebuild.sql", "w").write(sets + "SET client_min_messages = error;\n" + drop_all + body)
+open(f"{work}/lab.sql", "w").write(sets + "SET client_min_messages = warning;\n" + shared + of_the_administrator + drop + body)
+open(f"{work}/rebuild.sql", "w").write(sets + "SET client_min_messages = error;\n" + of_the_administrator + drop_all + body)
 
 login = urlsplit(owner["a"]["url"])
 json.dump({

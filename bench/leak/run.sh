@@ -30,7 +30,7 @@ def play(corpus):
                "--admin-port", names["admin_port"], "--db", names["database"], "--names", f"{work}/names.json",
                "--tenant-a", names["names"]["{A}"], "--tenant-b", names["names"]["{B}"], "--out", f"{work}/{corpus}.out"]
     # What a case has changed is made anew before the next one.
-    command += ["--rebuild", f"psql '{os.environ['PALISADE_DATABASE_URL']}' -q -v ON_ERROR_STOP=1 -f {work}/rebuild.sql"]
+    command += ["--rebuild", f"psql '{os.environ['PALISADE_DATABASE_URL']}' -q -v ON_ERROR_STOP=1 -f {work}/rebuild.sql 2>>{work}/rebuild.log"]
     done = subprocess.run(command + extra, capture_output=True, text=True)
     lines = done.stdout.splitlines()
     open_ = {line.split()[0]: line for line in lines if line[2:3] == "-" and line.split()[1] != "ok"}
@@ -43,6 +43,11 @@ def play(corpus):
         print(f"  {case} holds now: take it off bench/corpus/known.txt")
     return not new and " run, " in total
 known = dict(line.rstrip().split(None, 1) for line in open("bench/corpus/known.txt") if line.strip() and line[0] != "#")
-good = [play("attacks"), play("benign")]
+def rebuilt():
+    log = open(f"{work}/rebuild.log").read() if os.path.exists(f"{work}/rebuild.log") else ""
+    errors = [line for line in log.splitlines() if "ERROR" in line]
+    print("\n".join(errors[:5]), end="\n" if errors else "")
+    return not errors
+good = [play("attacks"), play("benign"), rebuilt()]
 sys.exit(0 if all(good) else 1)
 PY

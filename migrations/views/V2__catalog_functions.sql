@@ -106,12 +106,13 @@ BEGIN
       ('to_regtype', 'regtype'), ('to_regnamespace', 'regnamespace'), ('to_regrole', 'regrole'), ('to_regcollation', 'regcollation')) AS v(name, type)
   LOOP
     EXECUTE format('CREATE OR REPLACE FUNCTION palisade.%1$I(text) RETURNS palisade.%2$I LANGUAGE plpgsql STABLE AS %3$L', f.name, f.type,
-      format('BEGIN
+      format('DECLARE found palisade.%I; BEGIN
         IF $1 ~ ''^\s*\d+\s*$'' THEN RETURN NULL; END IF;
-        RETURN pg_catalog.%I($1);
+        found := pg_catalog.%I($1);
+        RETURN found;
       EXCEPTION WHEN insufficient_privilege OR undefined_object OR undefined_table OR undefined_function OR invalid_schema_name THEN
         RETURN NULL;
-      END', f.name));
+      END', f.type, f.name));
   END LOOP;
 END $found$;
 CREATE OR REPLACE FUNCTION palisade.regclass(text) RETURNS palisade.regclass LANGUAGE sql STABLE STRICT AS

@@ -34,7 +34,8 @@ pub enum FunctionUse {
 }
 
 /// Functions of common extensions that reach files, other servers or other tenants' pages; refused wherever they live.
-const FORBIDDEN_PREFIXES: [&str; 12] = [
+const FORBIDDEN_PREFIXES: [&str; 13] = [
+    "crosstab",
     "dblink",
     "postgres_fdw",
     "file_fdw",
@@ -49,7 +50,7 @@ const FORBIDDEN_PREFIXES: [&str; 12] = [
     "autoprewarm",
 ];
 /// The same, whole names.
-const FORBIDDEN_NAMES: [&str; 14] = [
+const FORBIDDEN_NAMES: [&str; 13] = [
     "page_header",
     "fsm_page_contents",
     "pg_freespace",
@@ -59,7 +60,6 @@ const FORBIDDEN_NAMES: [&str; 14] = [
     "pg_check_frozen",
     "pg_check_visible",
     "verify_heapam",
-    "crosstab",
     "connectby",
     "xpath_table",
     "lo_manage",

@@ -18,6 +18,8 @@ use crate::Shared;
 
 /// Longest wait between two tries to reach the catalog.
 const RETRY: Duration = Duration::from_secs(1);
+/// Longest wait of a client for the first answer of the catalog after a start.
+const FIRST_ANSWER: Duration = Duration::from_secs(2);
 /// Shortest time between two writings of the file.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -37,9 +39,18 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
     loop {
         if let Err(error) = follow_once(&shared, &changed).await {
             tracing::warn!(%error, "the catalog is away; serving the last known tenants");
+            shared.asked.send_replace(true);
         }
         tokio::time::sleep(RETRY).await;
     }
+}
+
+/// Waits, after a start, until the catalog was asked once or that takes too long: a client must not be turned away because
+/// the snapshot file is a little older than its login.
+pub(crate) async fn asked(shared: &Shared) {
+    let mut asked = shared.asked.subscribe();
+    // Too long, or the end of the process: the last known tenants are served.
+    let _ = tokio::time::timeout(FIRST_ANSWER, asked.wait_for(|asked| *asked)).await;
 }
 
 /// Keeps the file like the snapshot, beside the following: writing thousands of tenants takes longer than a change may
@@ -109,6 +120,7 @@ async fn follow_once(
         let changed: Vec<TenantEntry> = serde_json::from_value(row.get(1))?;
         let policy = policy(&client, shared).await?;
         apply(shared, since == 0, xmin, changed, policy, unsaved);
+        shared.asked.send_replace(true);
         since = xmin;
         // Told of a change, or, should that be lost, after a while anyway.
         let interval = Duration::from_millis(shared.config().follow_interval_ms);

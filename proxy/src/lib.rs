@@ -107,6 +107,8 @@ pub(crate) struct Shared {
     pub(crate) master: MasterKey,
     pub(crate) policy: ArcSwap<policy::Policy>,
     pub(crate) tenants: ArcSwap<Snapshot>,
+    /// Whether the catalog was asked once since the start: until then the tenants are those of the snapshot file.
+    pub(crate) asked: watch::Sender<bool>,
     pub(crate) audit: audit::Audit,
     pub(crate) clients: clients::Clients,
     pub(crate) pools: pool::Pools,
@@ -203,6 +205,7 @@ impl Proxy {
         let console = console(&config)?;
         let snapshot = follower::load(&config.snapshot_file);
         let shared = Arc::new(Shared {
+            asked: watch::Sender::new(false),
             policy: ArcSwap::from_pointee(policy::Policy::new(&snapshot.policy)?),
             tenants: ArcSwap::from_pointee(snapshot),
             audit,

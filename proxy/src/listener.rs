@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::{Shared, startup};
+use crate::{Shared, follower, startup};
 
 /// Accepts until the shutdown, then lets transactions end.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut shutdown: watch::Receiver<bool>) {
@@ -67,6 +67,9 @@ async fn client(shared: Arc<Shared>, mut stream: TcpStream, address: SocketAddr)
     };
     // Latency matters more than packets; a socket that refuses this still works.
     let _ = stream.set_nodelay(true);
+    if !*shared.asked.borrow() {
+        follower::asked(&shared).await;
+    }
     let limit = Duration::from_millis(shared.config().authentication_timeout_ms);
     let entered = tokio::time::timeout(limit, Box::pin(startup::enter(&shared, stream, address))).await;
     let Ok(Some(session)) = entered else { return };

@@ -33,6 +33,22 @@ impl Names {
         text
     }
 
+    /// An error that names a schema or role of the shape that tenants' have and that is not this one's. Whether it exists
+    /// or not, the words are the same.
+    pub(crate) fn foreign(&self, fields: &Fields) -> Option<Fields> {
+        let sqlstate = fields.get(b'C')?;
+        if !sqlstate.starts_with("42") && !sqlstate.starts_with("3F") {
+            return None;
+        }
+        let own =
+            self.pairs.iter().find(|(_, logical)| logical == "public").map(|(schema, _)| schema.as_str());
+        let name =
+            words(fields.get(b'M')?).find(|word| physical(word).is_some_and(|schema| Some(schema) != own))?;
+        let (sqlstate, kind) =
+            if physical(name) == Some(name) { ("3F000", "schema") } else { ("42704", "role") };
+        Some(Fields::new("ERROR", sqlstate, &format!("{kind} \"{name}\" does not exist")))
+    }
+
     /// An error or notice as the tenant may see it. `position` finds a place of the text that was sent in the text of
     /// the client.
     pub(crate) fn fields(&self, fields: &mut Fields, position: impl Fn(usize) -> Option<usize>) {
@@ -45,6 +61,19 @@ impl Names {
     }
 }
 
+/// The identifiers of a text.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+}
+
+/// The schema in a name of the shape that physical schemas and roles have: `t_`, 20 characters of base32, and for a role
+/// an underscore and more.
+fn physical(word: &str) -> Option<&str> {
+    let schema = word.get(..22).filter(|schema| schema.starts_with("t_"))?;
+    let base32 = schema.bytes().skip(2).all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'));
+    (base32 && matches!(word.as_bytes().get(22), None | Some(b'_'))).then_some(schema)
+}
+
 /// The context of an error without the functions of ours that it came through.
 fn context(text: &str) -> Option<String> {
     let lines: Vec<&str> = text.lines().filter(|line| !line.contains("function palisade.")).collect();
@@ -52,6 +81,7 @@ fn context(text: &str) -> Option<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
@@ -65,6 +95,37 @@ mod tests {
             ("permission denied for database \"palisade\"", "permission denied for database \"acme\""),
         ] {
             assert_eq!(names.logical(text), want);
+        }
+    }
+
+    #[test]
+    fn a_foreign_name_is_answered_as_one_that_nobody_has() {
+        let own = "t_aaaaaaaaaaaaaaaaaaaa";
+        let names = Names::new(own, "app", "palisade", "acme");
+        let foreign = "t_bbbbbbbbbbbbbbbbbbbb";
+        for (sqlstate, text, want) in [
+            (
+                "42501",
+                format!("permission denied for schema {foreign}"),
+                Some(("3F000", format!("schema \"{foreign}\" does not exist"))),
+            ),
+            (
+                "42P01",
+                format!("relation \"{foreign}.users\" does not exist"),
+                Some(("3F000", format!("schema \"{foreign}\" does not exist"))),
+            ),
+            (
+                "42501",
+                format!("must be member of role \"{foreign}_owner\""),
+                Some(("42704", format!("role \"{foreign}_owner\" does not exist"))),
+            ),
+            ("42501", format!("permission denied for schema {own}"), None),
+            ("22P02", format!("invalid input syntax for type integer: \"{foreign}\""), None),
+            ("42P01", "relation \"t_short\" does not exist".into(), None),
+        ] {
+            let got = names.foreign(&Fields::new("ERROR", sqlstate, &text));
+            let got = got.map(|f| (f.get(b'C').unwrap().to_owned(), f.get(b'M').unwrap().to_owned()));
+            assert_eq!(got, want.map(|(code, text)| (code.to_owned(), text)), "{text}");
         }
     }
 

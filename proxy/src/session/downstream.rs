@@ -203,6 +203,10 @@ impl Session {
             fields = fields.replaced(b'M', "canceling statement due to statement timeout");
             fields = fields.with(b'H', timeouts::limit("57014"));
         }
+        if let Some(missing) = self.pool.names.foreign(&fields) {
+            link.to_client.extend_from_slice(&missing.message(b'E'));
+            return Ok(());
+        }
         self.pool.names.fields(&mut fields, |place| match judged.as_deref() {
             Some(judged) if matches!(judged.outcome, Outcome::Permit { .. }) => Some(judged.position(place)),
             _ => None,
