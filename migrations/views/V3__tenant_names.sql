@@ -65,15 +65,16 @@ DECLARE
 BEGIN
   FOR f IN SELECT proname, format_type(prorettype, NULL) AS result, pronargs FROM pg_proc
     WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^pg_(try_)?advisory_' AND pronargs > 0 LOOP
-    EXECUTE format('CREATE OR REPLACE FUNCTION palisade.%I(%s) RETURNS %s LANGUAGE sql VOLATILE SECURITY DEFINER AS %L', f.proname,
+    EXECUTE format('CREATE OR REPLACE FUNCTION palisade.%I(%s) RETURNS %s LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS %L', f.proname,
       CASE f.pronargs WHEN 1 THEN 'bigint' ELSE 'integer, integer' END, f.result,
-      format('%sSELECT pg_catalog.%I(pg_catalog.hashtextextended(palisade.tenant_schema() || %s, 0))',
-        CASE WHEN f.proname ~ 'unlock' THEN '' ELSE 'SELECT palisade.lock_room(); ' END, f.proname,
+      format('BEGIN %s %s pg_catalog.%I(pg_catalog.hashtextextended(palisade.tenant_schema() || %s, 0)); END',
+        CASE WHEN f.proname ~ 'unlock' THEN '' ELSE 'PERFORM palisade.lock_room();' END,
+        CASE f.result WHEN 'void' THEN 'PERFORM' ELSE 'RETURN' END, f.proname,
         CASE f.pronargs WHEN 1 THEN ''':'' || $1' ELSE ''':'' || $1 || '','' || $2' END));
   END LOOP;
 END $locks$;
-CREATE OR REPLACE FUNCTION palisade.pg_advisory_unlock_all() RETURNS void LANGUAGE sql VOLATILE SECURITY DEFINER AS
-  $$ SELECT pg_catalog.pg_advisory_unlock_all() $$;
+CREATE OR REPLACE FUNCTION palisade.pg_advisory_unlock_all() RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS
+  $$ BEGIN PERFORM pg_catalog.pg_advisory_unlock_all(); END $$;
 
 -- A role in has_…_privilege and pg_has_role is named as the tenant names it.
 -- An object that is given by its number and is not in sight answers as one that nobody has: with NULL.

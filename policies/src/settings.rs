@@ -24,11 +24,15 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// Whether a value, as it is written, is within the limit. What cannot be read is not, and neither is a negative
-    /// number: to some settings it means that there is no limit.
+    /// Whether a value, as it is written, is within the limit. A number that cannot be read here is not. What is no number
+    /// at all, or a negative one, PostgreSQL refuses itself.
     #[must_use]
     pub fn holds(&self, value: &str) -> bool {
         let value = value.trim();
+        let value = value.strip_prefix('+').unwrap_or(value);
+        if !value.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+            return true;
+        }
         let end = value.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(value.len());
         let (number, unit) = (&value[..end], value[end..].trim());
         let Ok(number) = number.parse::<f64>() else { return false };
@@ -97,8 +101,11 @@ mod tests {
             ("work_mem", "20GB", false),
             ("work_mem", "1048577", false),
             ("work_mem", "0x7fffffff", false),
-            ("work_mem", "-1", false),
-            ("work_mem", "lots", false),
+            ("work_mem", "+20GB", false),
+            ("work_mem", "1e9", false),
+            ("work_mem", ".9e9", false),
+            ("work_mem", "-1", true),
+            ("work_mem", "lots", true),
             ("temp_buffers", "131072", true),
             ("temp_buffers", "131073", false),
             ("hash_mem_multiplier", "2.5", true),

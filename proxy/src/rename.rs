@@ -1,5 +1,6 @@
 //! Physical names never reach a client: in errors and notices they become the tenant's own.
 
+use palisade_policies::names::{self, FunctionUse};
 use palisade_wire::error::Fields;
 
 /// What the physical names of one session are called.
@@ -74,9 +75,21 @@ fn physical(word: &str) -> Option<&str> {
     (base32 && matches!(word.as_bytes().get(22), None | Some(b'_'))).then_some(schema)
 }
 
+/// Whether a line of a context is of a function in schema `palisade`. PostgreSQL leaves the schema out for SQL functions:
+/// those have the names of its own functions that they stand for.
+fn of_ours(line: &str) -> bool {
+    let called = line.strip_prefix("SQL function \"").and_then(|rest| rest.split('"').next());
+    line.contains("function palisade.")
+        || called.is_some_and(|name| {
+            name == "permit_types"
+                || names::function(name) == FunctionUse::Replaced
+                || names::takes_object(name)
+        })
+}
+
 /// The context of an error without the functions of ours that it came through.
 fn context(text: &str) -> Option<String> {
-    let lines: Vec<&str> = text.lines().filter(|line| !line.contains("function palisade.")).collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !of_ours(line)).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
