@@ -35,7 +35,7 @@ DO $$ DECLARE o record; BEGIN
     WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = '{s}'::regnamespace AND d.deptype = 'n'
       AND i.type NOT LIKE 'default%' AND i.identity NOT LIKE '%[]' LOOP
     CONTINUE WHEN o.identity IS NULL;
-    BEGIN EXECUTE format('DROP %s IF EXISTS %s CASCADE', replace(o.type, 'composite ', ''), o.identity);
+    BEGIN EXECUTE format('DROP %s IF EXISTS %s CASCADE', replace(replace(o.type, 'composite ', ''), ' object', ''), o.identity);
     EXCEPTION WHEN dependent_objects_still_exist OR undefined_object OR undefined_table OR undefined_function OR invalid_schema_name THEN NULL; END;
   END LOOP;
 END $$;

@@ -222,7 +222,9 @@ BEGIN
     ('pg_aggregate', format(func, 'x.aggfnoid::pg_catalog.oid')),
     ('pg_description', 'x.objoid < 16384 OR (x.classoid = ''pg_catalog.pg_class''::pg_catalog.regclass AND ' || format(rel, 'x.objoid') || ')'),
     ('pg_depend', '(x.classid = ''pg_catalog.pg_class''::pg_catalog.regclass AND ' || format(rel, 'x.objid') || ')
-                   OR (x.refclassid = ''pg_catalog.pg_class''::pg_catalog.regclass AND ' || format(rel, 'x.refobjid') || ')'),
+                   OR (x.refclassid = ''pg_catalog.pg_class''::pg_catalog.regclass AND ' || format(rel, 'x.refobjid') || ')
+                   OR (x.classid = ''pg_catalog.pg_proc''::pg_catalog.regclass AND ' || format(func, 'x.objid') || ')
+                   OR (x.classid = ''pg_catalog.pg_type''::pg_catalog.regclass AND ' || format(type, 'x.objid') || ')'),
     ('pg_tables', 'x.schemaname IN (palisade.tenant_schema(), ''pg_catalog'', ''information_schema'')'),
     ('pg_views', 'x.schemaname IN (palisade.tenant_schema(), ''pg_catalog'', ''information_schema'')'),
     ('pg_matviews', 'x.schemaname = palisade.tenant_schema()'),
@@ -278,7 +280,10 @@ BEGIN
           THEN 'palisade.rule_definition(x.schemaname, x.tablename, x.rulename) AS definition'
         WHEN item.name = 'pg_type' AND a.attname = 'typnamespace'
           THEN 'CASE WHEN x.typnamespace < 16384 OR x.typnamespace ' || seen || ' THEN x.typnamespace ELSE 11 END AS typnamespace'
-        WHEN t.typname ~ '^_?reg' AND t.typname <> '_regtype' THEN format('x.%1$I::palisade.%2$I AS %1$I', a.attname, t.typname)
+        -- The domain's own check would speak of rows that the condition is about to leave out.
+        WHEN t.typname IN ('regproc', 'regtype')
+          THEN format('CASE WHEN x.%1$I::oid < 16384 OR palisade.sees(%3$L, x.%1$I::oid) THEN x.%1$I::palisade.%2$I END AS %1$I',
+            a.attname, t.typname, CASE t.typname WHEN 'regproc' THEN 'pg_proc' ELSE 'pg_type' END)
         WHEN t.typname = '_regtype' THEN format('x.%1$I::palisade.regtype[] AS %1$I', a.attname)
         WHEN a.attname IN ('definition', 'indexdef', 'qual', 'with_check', 'prosrc') AND t.typname = 'text'
           THEN format('palisade.logical(x.%1$I) AS %1$I', a.attname)
