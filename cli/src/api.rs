@@ -101,6 +101,18 @@ impl Api {
         Ok(std::io::BufReader::new(response.into_body().into_reader()))
     }
 
+    /// GET a path; the answer as bytes, as they come.
+    pub(crate) fn read(&self, path: &str) -> Result<impl std::io::Read + use<>> {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let request = agent.get(self.url(path)).header("Authorization", self.bearer());
+        let response = request.call().map_err(|error| self.away(error))?;
+        if !response.status().is_success() {
+            self.answer(Ok(response))?;
+            bail!("the control plane gave no answer");
+        }
+        Ok(response.into_body().into_reader())
+    }
+
     /// POST a body; the answer as bytes, as they come.
     pub(crate) fn download(&self, path: &str, body: &Value) -> Result<impl std::io::Read + use<>> {
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();

@@ -1,13 +1,15 @@
-//! Audit events: written in the transaction of the change that they describe, read newest first.
+//! Audit events: written in the transaction of the change that they describe, found again by what they hold.
 
 use palisade_catalog::audit::{Class, Decision, Event, Plane};
+use serde::Serialize;
 use time::OffsetDateTime;
-use tokio_postgres::{Client, Error, Transaction};
-use utoipa::IntoParams;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Error, Row, Transaction};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 /// What a reader asks for.
-#[derive(Debug, Default, serde::Deserialize, IntoParams)]
+#[derive(Debug, Default, Clone, serde::Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Filter {
@@ -19,6 +21,16 @@ pub(crate) struct Filter {
     pub(crate) decision: Option<String>,
     /// A login or a token's subject.
     pub(crate) actor: Option<String>,
+    /// The SQLSTATE that the client got, such as `42P01`.
+    pub(crate) sqlstate: Option<String>,
+    /// How the object begins, such as `relation public.users`.
+    pub(crate) object: Option<String>,
+    /// The reason's code, such as `foreign-schema`.
+    pub(crate) reason: Option<String>,
+    /// The proxy's session, or the API's request.
+    pub(crate) session: Option<String>,
+    /// The fingerprint of a statement's shape.
+    pub(crate) fingerprint: Option<String>,
     /// At or after this time (RFC 3339).
     pub(crate) since: Option<String>,
     /// Before this time (RFC 3339).
@@ -27,6 +39,75 @@ pub(crate) struct Filter {
     pub(crate) limit: Option<i64>,
     /// `next_cursor` of the page before.
     pub(crate) cursor: Option<String>,
+}
+
+impl Filter {
+    /// What is asked for, in words that stand in an export and in its event.
+    pub(crate) fn words(&self) -> String {
+        let all = [
+            ("tenant", &self.tenant),
+            ("action", &self.action),
+            ("decision", &self.decision),
+            ("actor", &self.actor),
+            ("sqlstate", &self.sqlstate),
+            ("object", &self.object),
+            ("reason", &self.reason),
+            ("session", &self.session),
+            ("fingerprint", &self.fingerprint),
+            ("since", &self.since),
+            ("until", &self.until),
+        ];
+        let given = all.iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)));
+        let words = given.collect::<Vec<_>>().join(" ").replace(|c: char| c.is_control(), " ");
+        if words.is_empty() { "everything".to_owned() } else { words }
+    }
+}
+
+/// The conditions of a filter: parameters 1 to 11, in the order of [`Asked::parameters`].
+const CONDITIONS: &str = "($1::text IS NULL OR tenant_id = $1
+       OR tenant_id IN (SELECT id FROM palisade_control.tenants WHERE slug = $1))
+     AND ($2::text IS NULL OR action = $2) AND ($3::text IS NULL OR decision = $3)
+     AND ($4::text IS NULL OR actor = $4) AND ($5::timestamptz IS NULL OR at >= $5)
+     AND ($6::timestamptz IS NULL OR at < $6) AND ($7::text IS NULL OR event ->> 'sqlstate' = $7 AND event ? 'sqlstate')
+     AND ($8::text IS NULL OR event ->> 'object' LIKE $8 AND event ? 'object')
+     AND ($9::text IS NULL OR event ->> 'reason' = $9)
+     AND ($10::text IS NULL OR event ->> 'session' = $10 AND event ? 'session')
+     AND ($11::text IS NULL OR event ->> 'fingerprint' = $11)";
+
+/// A filter that was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) filter: Filter,
+    pub(crate) since: Option<OffsetDateTime>,
+    pub(crate) until: Option<OffsetDateTime>,
+    /// The beginning of an object as a pattern.
+    object: Option<String>,
+}
+
+impl Asked {
+    pub(crate) fn new(filter: Filter, since: Option<OffsetDateTime>, until: Option<OffsetDateTime>) -> Self {
+        let literal =
+            |text: &String| text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_") + "%";
+        let object = filter.object.as_ref().map(literal);
+        Self { filter, since, until, object }
+    }
+
+    fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
+        let f = &self.filter;
+        vec![
+            &f.tenant,
+            &f.action,
+            &f.decision,
+            &f.actor,
+            &self.since,
+            &self.until,
+            &f.sqlstate,
+            &self.object,
+            &f.reason,
+            &f.session,
+            &f.fingerprint,
+        ]
+    }
 }
 
 /// Writes an event.
@@ -62,40 +143,85 @@ pub(crate) async fn insert(client: &Transaction<'_>, event: &Event) -> Result<()
     Ok(())
 }
 
+/// Where an event stands among others, newest or oldest first.
+pub(crate) type Place = (OffsetDateTime, Uuid);
+
 /// One page of events, newest first, with where the next begins.
 pub(crate) async fn page(
     client: &Client,
-    filter: &Filter,
-    since: Option<OffsetDateTime>,
-    until: Option<OffsetDateTime>,
-    before: Option<(OffsetDateTime, Uuid)>,
+    asked: &Asked,
+    before: Option<Place>,
     limit: i64,
-) -> Result<(Vec<serde_json::Value>, Option<(OffsetDateTime, Uuid)>), Error> {
+) -> Result<(Vec<serde_json::Value>, Option<Place>), Error> {
     let (before_at, before_id) = before.unzip();
+    let more = limit + 1;
+    let mut parameters = asked.parameters();
+    parameters.extend([&before_at as &(dyn ToSql + Sync), &before_id, &more]);
     let rows = client
         .query(
-            "SELECT at, id, event FROM palisade_control.audit_events e
-             WHERE ($1::text IS NULL OR tenant_id = $1
-                    OR tenant_id IN (SELECT id FROM palisade_control.tenants WHERE slug = $1))
-               AND ($2::text IS NULL OR action = $2) AND ($3::text IS NULL OR decision = $3)
-               AND ($4::text IS NULL OR actor = $4) AND ($5::timestamptz IS NULL OR at >= $5)
-               AND ($6::timestamptz IS NULL OR at < $6) AND ($7::timestamptz IS NULL OR (at, id) < ($7, $8::uuid))
-             ORDER BY at DESC, id DESC LIMIT $9",
-            &[
-                &filter.tenant,
-                &filter.action,
-                &filter.decision,
-                &filter.actor,
-                &since,
-                &until,
-                &before_at,
-                &before_id,
-                &(limit + 1),
-            ],
+            &format!(
+                "SELECT at, id, event FROM palisade_control.audit_events e WHERE {CONDITIONS}
+                   AND ($12::timestamptz IS NULL OR (at, id) < ($12, $13::uuid))
+                 ORDER BY at DESC, id DESC LIMIT $14"
+            ),
+            &parameters,
         )
         .await?;
     let more = rows.len() as i64 > limit;
     let shown = &rows[..rows.len().min(usize::try_from(limit).unwrap_or(usize::MAX))];
     let next = shown.last().filter(|_| more).map(|row| (row.get(0), row.get(1)));
     Ok((shown.iter().map(|row| row.get(2)).collect(), next))
+}
+
+/// The next events of an export, oldest first: place, number and event.
+pub(crate) async fn after(
+    client: &Client,
+    asked: &Asked,
+    after: Option<Place>,
+    limit: i64,
+) -> Result<Vec<(Place, Option<u64>, serde_json::Value)>, Error> {
+    let (after_at, after_id) = after.unzip();
+    let mut parameters = asked.parameters();
+    parameters.extend([&after_at as &(dyn ToSql + Sync), &after_id, &limit]);
+    let rows = client
+        .query(
+            &format!(
+                "SELECT at, id, number, event FROM palisade_control.audit_events e WHERE {CONDITIONS}
+                   AND ($12::timestamptz IS NULL OR (at, id) > ($12, $13::uuid))
+                 ORDER BY at, id LIMIT $14"
+            ),
+            &parameters,
+        )
+        .await?;
+    let number = |row: &Row| row.get::<_, Option<i64>>(2).and_then(|n| u64::try_from(n).ok());
+    Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), number(row), row.get(3))).collect())
+}
+
+/// How many events a stretch of time has.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Bucket {
+    /// Its beginning (RFC 3339).
+    at: String,
+    /// Permitted.
+    allow: i64,
+    /// Refused.
+    deny: i64,
+}
+
+/// Counts by time: stretches of so many seconds that have any event.
+pub(crate) async fn histogram(client: &Client, asked: &Asked, seconds: i64) -> Result<Vec<Bucket>, Error> {
+    let mut parameters = asked.parameters();
+    parameters.push(&seconds);
+    let rows = client
+        .query(
+            &format!(
+                "SELECT to_char(to_timestamp(floor(extract(epoch FROM at) / $12::bigint) * $12::bigint) AT TIME ZONE 'UTC',
+                          'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),
+                        count(*) FILTER (WHERE decision = 'allow'), count(*) FILTER (WHERE decision = 'deny')
+                 FROM palisade_control.audit_events e WHERE {CONDITIONS} GROUP BY 1 ORDER BY 1"
+            ),
+            &parameters,
+        )
+        .await?;
+    Ok(rows.iter().map(|row| Bucket { at: row.get(0), allow: row.get(1), deny: row.get(2) }).collect())
 }

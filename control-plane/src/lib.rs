@@ -47,6 +47,7 @@ mod reconcile;
 mod register;
 mod removal;
 mod rollout;
+mod sealer;
 mod settings;
 mod store;
 mod template;
@@ -122,6 +123,8 @@ pub(crate) struct Shared {
 
 /// Most streams of events at once.
 const WATCHERS: usize = 200;
+/// Longest wait for the audit trail's last checkpoint at the shutdown.
+const LAST_SEAL: std::time::Duration = std::time::Duration::from_secs(5);
 /// Most exports and clones at once.
 const COPIES: usize = 4;
 
@@ -180,6 +183,7 @@ impl ControlPlane {
         let events = tokio::spawn(events::follow(self.shared.clone()));
         let rollout = tokio::spawn(rollout::forever(self.shared.clone()));
         let warm = tokio::spawn(warm::forever(self.shared.clone()));
+        let sealer = tokio::spawn(sealer::forever(self.shared.clone(), shutdown.clone()));
         let stopping = self.shared.stopping.clone();
         let keys = tokio::spawn(http::auth::follow_keys(self.shared.clone()));
         let reconciler = tokio::spawn(reconcile::forever(self.shared.clone(), shutdown.clone()));
@@ -200,6 +204,8 @@ impl ControlPlane {
         events.abort();
         rollout.abort();
         warm.abort();
+        // It ends by itself, with the last checkpoint.
+        let _ = tokio::time::timeout(LAST_SEAL, sealer).await;
         if let Some(metrics) = metrics {
             metrics.abort();
         }

@@ -1,6 +1,7 @@
 //! One event schema for both planes. No literal, parameter value, secret or token ever stands in an event.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -88,6 +89,9 @@ pub struct Event {
     /// The statement with every literal replaced by `$n`; absent where it cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<String>,
+    /// The first 16 hexadecimal digits of the shape's SHA-256: statements that differ in literals only have the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     /// The object, `class schema.name action`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
@@ -110,6 +114,13 @@ pub struct Event {
 }
 
 impl Event {
+    /// Notes the shape of the statement, with its fingerprint.
+    pub fn set_shape(&mut self, shape: Option<String>) {
+        let digest = shape.as_deref().map(|shape| Sha256::digest(shape.as_bytes()));
+        self.fingerprint = digest.map(|digest| data_encoding::HEXLOWER.encode(&digest[..8]));
+        self.shape = shape;
+    }
+
     /// A new event with the fields that every event has.
     #[must_use]
     pub fn new(at: OffsetDateTime, class: Class, plane: Plane, action: &str, actor: &str) -> Self {
@@ -131,6 +142,7 @@ impl Event {
             role_kind: None,
             verb: None,
             shape: None,
+            fingerprint: None,
             object: None,
             reason: None,
             rule: None,

@@ -53,6 +53,15 @@ impl MasterKey {
         mac.update(&generation.to_be_bytes());
         URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
     }
+
+    /// The secret of the key that signs the audit log of this name: HMAC-SHA-256 of the name.
+    #[must_use]
+    pub fn audit_seed(&self, origin: &str) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        mac.update(b"palisade audit checkpoint v1\0");
+        mac.update(origin.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
 }
 
 impl fmt::Debug for MasterKey {

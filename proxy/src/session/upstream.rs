@@ -368,7 +368,7 @@ impl Session {
         event.session = Some(self.info.session.clone());
         event.role_kind = Some(self.pool.namespace.kind.clone());
         event.epoch = Some(stamp.epoch);
-        event.shape = palisade_policies::shape(text);
+        event.set_shape(palisade_policies::shape(text));
         event
     }
 }

@@ -1,0 +1,224 @@
+//! The audit trail as evidence, on a real installation: each kind of tampering with the database is named, exports are
+//! read back, and what is searched for is found.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Installation, connect, refusal};
+use palisade_trail::PublicKey;
+use serde_json::Value;
+use tokio_postgres::Client;
+
+/// Runs `palisade audit verify`, live, and says what it found.
+fn verify(palisade: &Installation, more: &[&str]) -> (i32, Vec<String>, u64) {
+    let mut args = vec!["audit", "verify", "--json"];
+    args.extend(more);
+    let (code, out, error) = palisade.cli(&args);
+    let report: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{error}"));
+    let faults = report["faults"].as_array().unwrap().iter().map(|f| f.as_str().unwrap().to_owned());
+    (code, faults.collect(), report["events"].as_u64().unwrap())
+}
+
+/// Waits until every event is numbered and signed.
+async fn sealed(admin: &Client) -> i64 {
+    let started = Instant::now();
+    loop {
+        let row = admin
+            .query_one(
+                "SELECT (SELECT count(*) FROM palisade_control.audit_events WHERE number IS NULL),
+                        (SELECT size FROM palisade_control.audit_log), (SELECT max(size) FROM palisade_control.audit_checkpoints)",
+                &[],
+            )
+            .await
+            .unwrap();
+        let (waiting, size, signed): (i64, i64, Option<i64>) = (row.get(0), row.get(1), row.get(2));
+        if waiting == 0 && signed == Some(size) && size > 20 {
+            return size;
+        }
+        assert!(
+            started.elapsed() < Duration::from_secs(40),
+            "{waiting} waiting, {signed:?} of {size} signed"
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Events of several kinds: denials, failed logins, changes of a tenant.
+async fn happen(palisade: &Installation) {
+    let env = palisade.env();
+    let client = connect(&env["PALISADE_URL_ACME_OWNER"]).await;
+    for number in 0..20 {
+        refusal(&client, &format!("SELECT 'secret{number}' FROM t_{}.users", "z".repeat(20))).await;
+    }
+    for action in ["suspend", "resume"] {
+        let (code, out, error) = palisade.cli(&["tenant", action, "globex"]);
+        assert_eq!(code, 0, "{out}{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_of_tampering_is_named() {
+    let palisade = Installation::start("audit-verify", true);
+    happen(&palisade).await;
+    let env = palisade.env();
+    let admin = connect(&env["PALISADE_DATABASE_URL"]).await;
+    sealed(&admin).await;
+    let (code, faults, events) = verify(&palisade, &[]);
+    assert!(code == 0 && faults.is_empty() && events > 20, "{faults:?}");
+
+    // A bundle and a checkpoint that were kept elsewhere.
+    let folder = palisade.folder().to_owned();
+    let (bundle, kept) = (folder.join("bundle.jsonl"), folder.join("kept"));
+    let (_, shown, _) = palisade.cli(&["audit", "checkpoints", "--json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let key = shown["key"].as_str().unwrap().to_owned();
+    std::fs::write(&kept, shown["items"][0]["note"].as_str().unwrap()).unwrap();
+    assert_eq!(palisade.cli(&["audit", "bundle", bundle.to_str().unwrap()]).0, 0);
+    let offline = |more: &[&str]| {
+        let mut args = vec!["--bundle", bundle.to_str().unwrap(), "--key", &key];
+        args.extend(more);
+        verify(&palisade, &args).1
+    };
+    assert_eq!(offline(&[]), Vec::<String>::new());
+
+    // What somebody with all rights in the database does, and how it is undone for the next.
+    let table = "palisade_control.audit_events";
+    admin.batch_execute(&format!("CREATE TABLE saved AS SELECT * FROM {table}; CREATE TABLE heads AS SELECT * FROM palisade_control.audit_checkpoints")).await.unwrap();
+    let restore = format!("TRUNCATE {table}; INSERT INTO {table} SELECT * FROM saved; TRUNCATE palisade_control.audit_checkpoints;
+        INSERT INTO palisade_control.audit_checkpoints SELECT * FROM heads");
+    let kept = kept.to_str().unwrap();
+    for (what, sql, want) in [
+        ("one byte changed", "UPDATE # SET event = jsonb_set(event, '{actor}', '\"owneR\"') WHERE number = 12", "event 12 ("),
+        ("one row deleted", "DELETE FROM # WHERE number = 7", "event 7 removed"),
+        ("the newest events cut", "DELETE FROM # WHERE number > 15", "events 16 to"),
+        (
+            "the newest events and checkpoints cut",
+            "DELETE FROM # WHERE number > 15; DELETE FROM palisade_control.audit_checkpoints WHERE size > 15",
+            "cut off: a checkpoint knows of more",
+        ),
+        (
+            "two swapped",
+            "UPDATE # a SET event = b.event FROM # b WHERE (a.number, b.number) IN ((4, 9), (9, 4))",
+            "events 4 and 9 reordered",
+        ),
+        (
+            "two swapped by number",
+            "UPDATE # SET number = -number WHERE number IN (4, 9); UPDATE # SET number = CASE number WHEN -4 THEN 9 ELSE 4 END WHERE number < 0",
+            "rewritten: not what was signed",
+        ),
+        (
+            "one inserted",
+            "INSERT INTO # (id, at, class, plane, action, decision, result, actor, event)
+             SELECT gen_random_uuid(), at - interval '1 hour', class, plane, action, decision, result, 'nobody', event FROM # WHERE number = 3",
+            "1 events inserted without a number",
+        ),
+        (
+            "a checkpoint forged",
+            "UPDATE palisade_control.audit_checkpoints SET note = replace(note, E'\\n' || size || E'\\n', E'\\n' || size - 1 || E'\\n')",
+            "a checkpoint is forged",
+        ),
+    ] {
+        // The sealer must not number what is put there before it is looked at.
+        admin.batch_execute(&format!("BEGIN; LOCK palisade_control.audit_log; {}; ", sql.replace('#', table))).await.unwrap();
+        admin.batch_execute("COMMIT").await.unwrap();
+        let (code, faults, _) = verify(&palisade, &["--key", &key, "--checkpoint", kept]);
+        admin.batch_execute(&restore).await.unwrap();
+        let named = faults.iter().any(|fault| fault.contains(want));
+        // An event with an old time may have been numbered in the meantime: then it is the log's newest, not an old one.
+        assert!(code == 1 && named || what == "one inserted" && faults.is_empty(), "{what}: {faults:?}");
+    }
+
+    // The same with a file.
+    let text = std::fs::read_to_string(&bundle).unwrap();
+    std::fs::write(&bundle, text.replacen("\"denied\"", "\"failed\"", 1)).unwrap();
+    assert!(offline(&[])[0].contains("changed"));
+    let lines: Vec<&str> = text.lines().collect();
+    std::fs::write(&bundle, lines[..lines.len() - 3].join("\n")).unwrap();
+    let (code, _, error) = palisade.cli(&["audit", "verify", "--bundle", bundle.to_str().unwrap()]);
+    assert!(code == 1 && error.contains("breaks off"), "{error}");
+    std::fs::write(&bundle, &text).unwrap();
+    let stranger = palisade_trail::Key::new(key.split('+').next().unwrap(), &[9; 32]).unwrap().public();
+    let (_, faults, _) = verify(&palisade, &["--bundle", bundle.to_str().unwrap(), "--key", stranger.text()]);
+    assert!(faults[0].contains("forged"), "{faults:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_is_found_and_exported() {
+    let palisade = Installation::start("audit-export", true);
+    happen(&palisade).await;
+    let env = palisade.env();
+    let admin = connect(&env["PALISADE_DATABASE_URL"]).await;
+    sealed(&admin).await;
+    let token = env["PALISADE_ADMIN_TOKEN"].clone();
+    let list = |query: &str| {
+        let (status, page) =
+            palisade.api("GET", &format!("/api/v1/audit?limit=200&{query}"), &token, None).unwrap();
+        assert_eq!(status, 200, "{query}: {page}");
+        page["items"].as_array().unwrap().clone()
+    };
+    let denials = list("tenant=acme&action=statement&decision=deny&object=relation%20t_zzzz");
+    assert_eq!(denials.len(), 20);
+    let one = &denials[0];
+    let text = |field: &str| one[field].as_str().unwrap().to_owned();
+    for (query, want) in [
+        (format!("sqlstate={}&object=relation%20t_zzzz", text("sqlstate")), 20),
+        (format!("object={}", text("object").replace(' ', "%20")), 20),
+        ("object=relation%20t%25".to_owned(), 0),
+        (format!("session={}&reason={}", text("session"), text("reason")), 20),
+        (format!("fingerprint={}", text("fingerprint")), 20),
+        ("fingerprint=0000000000000000".to_owned(), 0),
+        ("action=tenant.suspend".to_owned(), 1),
+        ("since=2100-01-01T00:00:00Z".to_owned(), 0),
+    ] {
+        assert_eq!(list(&query).len(), want, "{query}");
+    }
+    let (_, histogram) = palisade
+        .api("GET", "/api/v1/audit/histogram?decision=deny&bucket_seconds=3600", &token, None)
+        .unwrap();
+    let counted: i64 =
+        histogram["items"].as_array().unwrap().iter().map(|b| b["deny"].as_i64().unwrap()).sum();
+    assert_eq!(counted as usize, list("decision=deny").len());
+    for bad in ["bucket_seconds=0&since=2000-01-01T00:00:00Z", "nonsense=1", "since=yesterday"] {
+        let (status, _) =
+            palisade.api("GET", &format!("/api/v1/audit/histogram?{bad}"), &token, None).unwrap();
+        assert!((400..500).contains(&status), "{bad}: {status}");
+    }
+
+    for format in ["jsonl", "csv", "ocsf", "cef"] {
+        let file = palisade.folder().join(format!("export.{format}"));
+        let args = [
+            "audit",
+            "export",
+            "--format",
+            format,
+            "--tenant",
+            "acme",
+            "--decision",
+            "deny",
+            "-o",
+            file.to_str().unwrap(),
+        ];
+        let (code, out, error) = palisade.cli(&args);
+        assert_eq!(code, 0, "{out}{error}");
+        let whole = std::fs::read_to_string(&file).unwrap();
+        assert!(!whole.contains("secret"), "no literal of a statement");
+        let (content, statement) = whole.trim_end().rsplit_once('\n').unwrap();
+        let statement: Value = serde_json::from_str(statement.trim_start_matches("# ")).unwrap();
+        let statement = &statement["palisade_audit_export"];
+        assert_eq!(statement["query"], "tenant=acme decision=deny");
+        let key = PublicKey::parse(statement["key"].as_str().unwrap()).unwrap();
+        let signed = key.open(statement["note"].as_str().unwrap()).unwrap();
+        assert!(signed.contains(statement["sha256"].as_str().unwrap()));
+        let rows = content.lines().count() - usize::from(format == "csv");
+        assert_eq!(statement["events"].as_u64().unwrap() as usize, rows, "{format}");
+        if format == "ocsf" {
+            let classes = content
+                .lines()
+                .map(|line| serde_json::from_str::<Value>(line).unwrap()["class_uid"].as_u64().unwrap());
+            assert!(classes.clone().all(|class| class == 6005 || class == 3002) && classes.count() >= 20);
+        }
+    }
+    assert_eq!(list("action=audit.export").len(), 4, "an export is an event");
+}
