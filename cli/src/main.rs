@@ -67,6 +67,11 @@ enum Command {
     /// Read the audit trail
     #[command(subcommand)]
     Audit(commands::audit::Command),
+    /// Attack a running installation as a hostile tenant would; 0: nothing leaked, 1: something did, 2: it could not run
+    LeakTest(commands::leak_test::Args),
+    /// Check the signature of a leak test's report
+    #[command(subcommand)]
+    Report(commands::report::Command),
     /// Make keys
     #[command(subcommand)]
     Keys(commands::keys::Command),
@@ -104,6 +109,8 @@ fn main() -> ExitCode {
         Command::Policy(command) => commands::policy::run(command),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Audit(command) => commands::audit::run(command),
+        Command::LeakTest(args) => commands::leak_test::run(&args),
+        Command::Report(command) => commands::report::run(command),
         Command::Keys(command) => commands::keys::run(&command),
         Command::Token(args) => commands::token::run(&args),
         Command::Config(args) => commands::config::run(&args),

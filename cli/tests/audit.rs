@@ -59,6 +59,7 @@ async fn happen(palisade: &Installation) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::too_many_lines, reason = "one table of what is done and what is said")]
 async fn each_kind_of_tampering_is_named() {
     let palisade = Installation::start("audit-verify", true);
     happen(&palisade).await;
@@ -145,6 +146,7 @@ async fn each_kind_of_tampering_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::too_many_lines, reason = "one day, asked in many ways")]
 async fn a_day_is_found_and_exported() {
     let palisade = Installation::start("audit-export", true);
     happen(&palisade).await;

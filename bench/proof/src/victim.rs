@@ -1,0 +1,132 @@
+//! The victims: they go on working while they are attacked, and look at their own state before and after.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::lab::Lab;
+use crate::wire::{Address, Ended, Wire, simple};
+
+/// How often a victim does something.
+const PACE: Duration = Duration::from_millis(20);
+
+/// A tenant that is attacked.
+pub(crate) struct Victim {
+    pub(crate) lab: Lab,
+    pub(crate) address: Address,
+}
+
+/// What a victim saw while it worked.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Milliseconds of each statement.
+    pub(crate) milliseconds: Vec<f64>,
+    /// What must not have happened.
+    pub(crate) disturbed: Vec<String>,
+}
+
+impl Victim {
+    /// A session of its owner.
+    pub(crate) fn open(&self) -> Result<Wire> {
+        Wire::open(&self.address).with_context(|| format!("the victim {}", self.lab.slug))
+    }
+
+    /// Makes what it has.
+    pub(crate) fn prepare(&self) -> Result<()> {
+        one(&mut self.open()?, &self.lab.sql()).map(|_| ())
+    }
+
+    /// The numbers of its objects.
+    pub(crate) fn numbers(&self) -> Result<Vec<u32>> {
+        let sql =
+            "SELECT string_agg(oid::text, ',') FROM (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace
+               UNION ALL SELECT oid FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+               UNION ALL SELECT oid FROM pg_type WHERE typnamespace = 'public'::regnamespace
+               UNION ALL SELECT 'public'::regnamespace::oid) o";
+        let row = one(&mut self.open()?, &self.spaced(sql))?;
+        Ok(row.first().into_iter().flat_map(|list| list.split(',')).filter_map(|n| n.parse().ok()).collect())
+    }
+
+    /// A statement with the name that the victim has for its schema.
+    fn spaced(&self, sql: &str) -> String {
+        sql.replace("'public'", &format!("'{}'", self.lab.space))
+    }
+
+    /// Everything that it has, as one text.
+    pub(crate) fn state(&self) -> Result<Vec<String>> {
+        let mut wire = self.open()?;
+        let hidden =
+            format!("SELECT md5(coalesce(string_agg(t::text, ','), '')) FROM {}_t t", self.lab.tokens.name);
+        [
+            "SELECT md5(string_agg(t::text, ',' ORDER BY id)) FROM known_t t",
+            hidden.as_str(),
+            "SELECT last_value || ' ' || is_called FROM known_s",
+            "SELECT count(*) FROM users",
+            "SELECT md5(string_agg(concat_ws('|', relname, relkind::text, relacl::text, relchecks, relhastriggers, relrowsecurity), ',' ORDER BY relname))
+             FROM pg_class WHERE relnamespace = 'public'::regnamespace",
+            "SELECT md5(string_agg(concat_ws('|', proname, prosrc, proacl::text), ',' ORDER BY proname)) FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+            "SELECT coalesce(nspacl::text, '') FROM pg_namespace WHERE nspname = 'public'",
+        ]
+        .into_iter()
+        .map(|sql| Ok(one(&mut wire, &self.spaced(sql))?.join("|")))
+        .collect()
+    }
+
+    /// Works until it is told to stop: nobody may take its lock, wake it, or make it wait.
+    pub(crate) fn work(&self, stop: &AtomicBool) -> Seen {
+        let mut seen = Seen::default();
+        let began = self.open().and_then(|mut wire| {
+            one(&mut wire, "SELECT pg_advisory_lock(4711)")?;
+            wire.ask(&simple("LISTEN proof_channel"), 1);
+            Ok(wire)
+        });
+        let mut wire = match began {
+            Ok(wire) => wire,
+            Err(error) => {
+                seen.disturbed.push(format!("cannot begin to work: {error:#}"));
+                return seen;
+            }
+        };
+        while !stop.load(Ordering::Relaxed) {
+            let started = Instant::now();
+            match one(&mut wire, "SELECT count(*), pg_try_advisory_lock(4711) FROM known_t") {
+                Ok(row) if row == ["50", "t"] => {}
+                Ok(row) => seen.disturbed.push(format!("its rows or its lock: {row:?}")),
+                Err(error) => {
+                    seen.disturbed.push(format!("its session: {error:#}"));
+                    break;
+                }
+            }
+            seen.milliseconds.push(started.elapsed().as_secs_f64() * 1000.0);
+            if notified(&wire.received) {
+                seen.disturbed.push("a notification that nobody of it sent".into());
+            }
+            std::thread::sleep(PACE);
+        }
+        seen
+    }
+}
+
+/// Whether a NotificationResponse stands among whole messages.
+fn notified(received: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some([tag, a, b, c, d]) = received.get(at..at + 5).and_then(|h| h.first_chunk::<5>()) {
+        if *tag == b'A' {
+            return true;
+        }
+        at += 1 + u32::from_be_bytes([*a, *b, *c, *d]).max(4) as usize;
+    }
+    false
+}
+
+/// The first row of a statement that must succeed.
+pub(crate) fn one(wire: &mut Wire, sql: &str) -> Result<Vec<String>> {
+    if wire.ask(&simple(sql), 1) != Ended::Ready {
+        bail!("the connection was lost");
+    }
+    match wire.first_row() {
+        (_, Some(error)) => bail!("{error}"),
+        (row, None) => Ok(row.unwrap_or_default()),
+    }
+}

@@ -1,0 +1,321 @@
+//! `palisade leak-test`: probe tenants are made through the API, attacked through the proxy, and deleted again.
+
+mod plain;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args as ClapArgs, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use palisade_proof::{Address, Attacker, Lab, Options, Outcome, Progress, Report, Tokens};
+use palisade_trail::Key;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+
+use crate::api::{Api, ApiArgs, encode};
+use crate::commands::out::{items, text};
+
+/// Name of the key that signs reports.
+const ORIGIN: &str = "palisade/leak-test";
+/// Longest run.
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+/// Longest wait until the proxy lets a new tenant in.
+const KNOWN: Duration = Duration::from_secs(20);
+
+/// The suite could not be run: that is no leak.
+#[derive(Debug, thiserror::Error)]
+#[error("the leak test could not be run")]
+pub(crate) struct CouldNotRun;
+
+/// Which walls stand.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Walls {
+    /// The installation as it is
+    Both,
+    /// Then once more with a policy that is only tried: what the database stops by itself
+    Each,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// How long each run takes: `45s`, `10m`, `1h`
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    duration: Duration,
+    /// Where everything that is random comes from; drawn and shown where it is left out
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Probe tenants: the first attacks, the others are attacked
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=50))]
+    tenants: u8,
+    /// Attackers at once
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
+    threads: u8,
+    /// Most statements a second of all attackers together; 0 is without a limit
+    #[arg(long, default_value_t = 0)]
+    rate: u64,
+    #[arg(long, value_enum, default_value_t = Walls::Both)]
+    walls: Walls,
+    /// Attack a plain PostgreSQL with one role for each tenant too, in a database made for it: an administrator's
+    /// connection string. Shows what the suite finds where nothing filters
+    #[arg(long, value_name = "URL")]
+    compare: Option<String>,
+    /// Folder for the report (`report.json`, signed, and `report.html`)
+    #[arg(long, default_value = "leak-report")]
+    report: PathBuf,
+    /// File with the key that signs, 64 hexadecimal digits; made where it is not there
+    #[arg(long, default_value = "leak-test.key")]
+    key_file: PathBuf,
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let report = attack(args).context(CouldNotRun)?;
+    for (wall, outcome) in &report.walls {
+        println!(
+            "{wall}: {} statements, {:.0} a second, {} leaks; a victim's statement took {:.1} ms (99 of 100: {:.1} ms)",
+            outcome.statements,
+            outcome.statements_per_second,
+            outcome.leaks.len(),
+            outcome.victim_p50_ms,
+            outcome.victim_p99_ms
+        );
+        for leak in outcome.leaks.iter().take(5) {
+            println!("  {} / {} [{}] {}", leak.attacker, leak.class, leak.kinds.join(", "), leak.reproducer);
+        }
+    }
+    println!("the report is in {}", args.report.display());
+    match report.leaks() {
+        0 => Ok(()),
+        leaks => bail!("{leaks} leaks; each stands in the report with a statement that does it"),
+    }
+}
+
+fn attack(args: &Args) -> Result<Report> {
+    let key = signing_key(&args.key_file)?;
+    std::fs::create_dir_all(&args.report).with_context(|| format!("making {}", args.report.display()))?;
+    let api = Api::new(&args.api)?;
+    let seed = args.seed.unwrap_or_else(rand::random);
+    println!(
+        "seed {seed}, {} tenants, {} attackers, {} s",
+        args.tenants,
+        args.threads,
+        args.duration.as_secs()
+    );
+    let mut walls = BTreeMap::new();
+    let mut modes = vec![("both walls", false)];
+    if args.walls == Walls::Each {
+        modes.push(("database alone", true));
+    }
+    for (name, observe) in modes {
+        let probes = Probes::make(&api, args.tenants, observe, seed)?;
+        walls.insert(name.to_owned(), one(args, probes.tenants.clone(), seed, name)?);
+        probes.delete()?;
+    }
+    if let Some(url) = &args.compare {
+        let plain = plain::Plain::make(url, args.tenants, seed)?;
+        walls.insert("plain PostgreSQL".to_owned(), one(args, plain.tenants(), seed, "plain PostgreSQL")?);
+        plain.delete()?;
+    }
+    let report = Report {
+        made_at: time::OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339)?,
+        suite: env!("CARGO_PKG_VERSION").to_owned(),
+        target: format!("Palisade {} at {}", env!("CARGO_PKG_VERSION"), args.api.api_url),
+        policy_epoch: api.get("/policy").ok().and_then(|policy| policy["epoch"].as_u64()),
+        seed,
+        tenants: args.tenants.into(),
+        walls,
+    };
+    let write = |name: &str, text: String| {
+        let file = args.report.join(name);
+        std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
+    };
+    write("report.json", palisade_proof::signed(&report, &key)?)?;
+    write("report.html", palisade_proof::html(&report))?;
+    println!("signed by {}", key.public().text());
+    Ok(report)
+}
+
+/// One run, with a bar that says how far it is.
+fn one(args: &Args, tenants: Vec<(Lab, Address)>, seed: u64, name: &str) -> Result<Outcome> {
+    let progress = Arc::new(Progress::default());
+    let options = Options {
+        tenants,
+        duration: args.duration,
+        seed,
+        attackers: attackers(args.threads),
+        rate: args.rate,
+    };
+    let bar = ProgressBar::new(args.duration.as_secs());
+    bar.set_style(ProgressStyle::with_template("{prefix} {bar:30} {elapsed_precise} {msg}")?);
+    bar.set_prefix(name.to_owned());
+    let seen = progress.clone();
+    let running = std::thread::spawn(move || palisade_proof::run(options, &seen));
+    let began = Instant::now();
+    while !running.is_finished() {
+        std::thread::sleep(Duration::from_millis(200));
+        bar.set_position(began.elapsed().as_secs().min(args.duration.as_secs()));
+        let (statements, leaks) =
+            (progress.statements.load(Ordering::Relaxed), progress.leaks.load(Ordering::Relaxed));
+        bar.set_message(format!("{statements} statements, {leaks} answers that leak"));
+    }
+    bar.finish_and_clear();
+    running.join().map_err(|_| anyhow::anyhow!("the run ended in a panic"))?
+}
+
+/// One in eight garbles the protocol, two in eight play the corpus.
+fn attackers(threads: u8) -> Vec<Attacker> {
+    (0..threads)
+        .map(|index| match index % 8 {
+            3 => Attacker::Garbler,
+            1 | 5 => Attacker::Mutator,
+            _ => Attacker::Generator,
+        })
+        .collect()
+}
+
+/// The tenants of one run.
+struct Probes<'a> {
+    api: &'a Api,
+    tenants: Vec<(Lab, Address)>,
+}
+
+impl<'a> Probes<'a> {
+    fn make(api: &'a Api, number: u8, observe: bool, seed: u64) -> Result<Self> {
+        let mut probes = Self { api, tenants: Vec::new() };
+        let mut rng = StdRng::seed_from_u64(seed ^ u64::from(observe));
+        let run = rand::random::<u32>();
+        for index in 0..number {
+            let slug = format!("probe-{run:08x}-{index}");
+            let made = probes.tenant(&slug, observe, &mut rng);
+            match made {
+                Ok(tenant) => probes.tenants.push(tenant),
+                Err(error) => {
+                    // What was made goes before the error is said.
+                    let _ = probes.delete();
+                    return Err(error.context(format!("making the probe tenant {slug}")));
+                }
+            }
+        }
+        Ok(probes)
+    }
+
+    fn tenant(&self, slug: &str, observe: bool, rng: &mut StdRng) -> Result<(Lab, Address)> {
+        let body = json!({ "slug": slug, "display_name": "leak test probe" });
+        let made = self.api.post("/tenants", &body, None)?;
+        if observe {
+            self.api.put(&format!("/tenants/{slug}/policy-mode"), &json!({ "mode": "observe" }))?;
+        }
+        let owner = items(&made, "credentials").iter().find(|c| c["login"] == "owner");
+        let address = address(owner.context("the API gave no owner's login")?)?;
+        let lab = Lab {
+            slug: slug.to_owned(),
+            schema: format!("t_{}", text(&made["tenant"]["id"])),
+            space: "public".into(),
+            tokens: Tokens::random(rng),
+        };
+        Ok((lab, address))
+    }
+
+    fn delete(&self) -> Result<()> {
+        for (lab, _) in &self.tenants {
+            let path = format!("/tenants/{}", encode(&lab.slug));
+            let planned = self.api.delete(&format!("{path}?dry_run=true"))?;
+            let confirm = text(&planned["confirm"]);
+            self.api
+                .delete(&format!("{path}?confirm={}&reason=leak%20test", encode(&confirm)))
+                .with_context(|| format!("deleting the probe tenant {}", lab.slug))?;
+        }
+        Ok(())
+    }
+}
+
+/// `postgres://user:secret@host:port/database` of a credential, once the proxy lets it in.
+fn address(credential: &Value) -> Result<Address> {
+    let url = text(&credential["url"]);
+    let parts = url.strip_prefix("postgres://").and_then(|rest| rest.split_once('@'));
+    let (login, place) = parts.context("the API gave no connection string")?;
+    let (user, _) = login.split_once(':').context("the connection string has no secret")?;
+    let (host, database) = place.split_once('/').context("the connection string has no database")?;
+    let address = Address {
+        host: host.to_owned(),
+        user: user.to_owned(),
+        password: text(&credential["secret"]),
+        database: database.split('?').next().unwrap_or_default().to_owned(),
+    };
+    let began = Instant::now();
+    while let Err(error) = palisade_proof::log_in(&address) {
+        if began.elapsed() > KNOWN {
+            return Err(error.context(format!("logging in to {database}")));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(address)
+}
+
+/// The key in a file; a new one where there is none.
+fn signing_key(file: &Path) -> Result<Key> {
+    let seed: [u8; 32] = if file.exists() {
+        let hex = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+        let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(hex.trim().as_bytes()).ok();
+        bytes
+            .and_then(|bytes| bytes.try_into().ok())
+            .with_context(|| format!("{} must hold 64 hexadecimal digits", file.display()))?
+    } else {
+        let seed: [u8; 32] = rand::random();
+        let mut options = std::fs::OpenOptions::new();
+        std::os::unix::fs::OpenOptionsExt::mode(options.write(true).create_new(true), 0o600);
+        let mut out = options.open(file).with_context(|| format!("making {}", file.display()))?;
+        std::io::Write::write_all(&mut out, data_encoding::HEXLOWER.encode(&seed).as_bytes())?;
+        seed
+    };
+    Ok(Key::new(ORIGIN, &seed)?)
+}
+
+/// `45s`, `10m`, `1h`, or seconds.
+fn duration(given: &str) -> Result<Duration, String> {
+    let (number, unit) = given.split_at(given.find(|c: char| !c.is_ascii_digit()).unwrap_or(given.len()));
+    let factor = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err("must be seconds, minutes or hours, such as 45s, 10m, 1h".into()),
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    let length = seconds.map(Duration::from_secs).filter(|length| !length.is_zero() && *length <= LONGEST);
+    length.ok_or_else(|| "must be 1s to 168h".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read() {
+        for (given, want) in [
+            ("45s", Some(45)),
+            ("10m", Some(600)),
+            ("1h", Some(3600)),
+            ("7", Some(7)),
+            ("0s", None),
+            ("1d", None),
+            ("", None),
+            ("999999h", None),
+        ] {
+            assert_eq!(duration(given).ok().map(|d| d.as_secs()), want, "{given}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_attacker_has_its_part() {
+        let names = |threads| {
+            attackers(threads).iter().map(|a| a.name()).collect::<std::collections::BTreeSet<_>>().len()
+        };
+        assert_eq!((names(1), names(4), names(8)), (1, 3, 3));
+    }
+}
