@@ -67,8 +67,10 @@ fn contains(sent: &[u8], text: &[u8]) -> bool {
             next = wanted.next();
         }
     }
-    // Spelled by escapes, nothing of it may be left to see.
-    next.is_none() || sent.windows(2).any(|pair| pair.eq_ignore_ascii_case(b"u&"))
+    // Spelled by escapes or as bytes, nothing of it may be left to see.
+    let hex: Vec<u8> = text.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect();
+    let escaped = sent.windows(2).any(|pair| pair.eq_ignore_ascii_case(b"u&"));
+    next.is_none() || escaped || sent.windows(hex.len()).any(|bytes| bytes.eq_ignore_ascii_case(&hex))
 }
 
 #[cfg(test)]
@@ -101,6 +103,11 @@ mod tests {
             ("schema t_bbbbbbbbbbbbbbbbbbbb".into(), "SELECT * FROM T_bbbbbbbbbbbbbbbbbbbb.x", vec![]),
             ("schema t_bbbbbbbbbbbbbbbbbbbb".into(), "SELECT 't_bbbbbbbb' || 'bbbbbbbbbbbb'", vec![]),
             ("schema t_bbbbbbbbbbbbbbbbbbbb".into(), "SELECT 18018::regclass", vec!["schema"]),
+            (
+                "schema t_bbbbbbbbbbbbbbbbbbbb".into(),
+                "SELECT '\\x745f6262626262626262626262626262626262626262'",
+                vec![],
+            ),
         ] {
             assert_eq!(kinds(&answer, sent), want, "{answer}");
         }

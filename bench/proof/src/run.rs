@@ -1,6 +1,6 @@
 //! All attackers for a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -24,6 +24,8 @@ use crate::wire::{Address, Ended, Wire, extended, simple};
 const PIPELINE: usize = 8;
 /// A connection is used for so many pipelines.
 const PIPELINES: usize = 200;
+/// So many of the last pipelines are known as what the attacker said.
+const SAID: usize = 4;
 /// Most leaks that are kept with a reproducer; more are counted.
 const MOST_LEAKS: usize = 200;
 
@@ -183,11 +185,16 @@ impl Shared {
     /// Sends statements in pipelines, by both protocols.
     fn statements(&self, attacker: Attacker, rng: &mut StdRng, next: impl Fn(&mut StdRng) -> Attack) {
         let mut wire: Option<(Wire, usize)> = None;
+        // What was said on this connection lately: an answer may come late, where the protocol was garbled by a COPY.
+        let mut said: VecDeque<Vec<u8>> = VecDeque::new();
         while Instant::now() < self.until {
             let (mut open, used) = match wire.take() {
                 Some((open, used)) if used < PIPELINES => (open, used),
                 _ => match Wire::open(&self.attacker.1) {
-                    Ok(open) => (open, 0),
+                    Ok(open) => {
+                        said.clear();
+                        (open, 0)
+                    }
                     Err(_) => {
                         std::thread::sleep(Duration::from_millis(50));
                         continue;
@@ -206,7 +213,11 @@ impl Shared {
             }
             let ended = open.ask(&sent, 1 + 2 * PIPELINE);
             self.count(attacker, &attacks);
-            let found = self.oracle.look(&open.received, &sent);
+            said.push_back(sent);
+            if said.len() > SAID {
+                said.pop_front();
+            }
+            let found = self.oracle.look(&open.received, &said.make_contiguous().concat());
             if !found.is_empty() {
                 self.progress.leaks.fetch_add(1, Ordering::Relaxed);
                 self.reproduce(attacker, &attacks, &found);
