@@ -71,6 +71,15 @@ pgbench_runs() {
 # Attacks and benign statements, played as a hostile and as an honest tenant.
 corpora() { PALISADE_BIN=$(binary) bash bench/leak/run.sh "$1"; }
 
+# Attackers of every kind for a short time, and the same against a plain PostgreSQL, where they must find something.
+leak_test() {
+  local report=$DATA/leak-report
+  ( . "$1"
+    "$(binary)" leak-test --duration 15s --seed 1 --report "$report" --key-file "$DATA/leak-test.key" --compare "$PALISADE_DATABASE_URL" || exit 1
+    "$(binary)" report verify "$report/report.json" | tee "$DATA/log/leak-verify.log" || exit 1
+    ! grep -q 'plain PostgreSQL: .* 0 leaks' "$DATA/log/leak-verify.log" )
+}
+
 # Its installation shares the schema of the corpora's extensions.
 with_shared_schema() { ( export PALISADE__PROXY__SHARED_SCHEMAS='["ext"]'; with_installation "$@" ); }
 
@@ -121,6 +130,7 @@ run_tests() {
     suite "names of metrics" with_installation metrics_are_named
     suite "psql and pgbench" with_installation pgbench_runs
     suite "attack and benign corpora" with_shared_schema corpora
+    suite "leak test" with_installation leak_test
     suite "client matrix" with_installation client_matrix
     suite "crowd under faults" with_installation crowd
     suite "UI unit tests" ui_tests

@@ -224,3 +224,53 @@ async fn a_day_is_found_and_exported() {
     }
     assert_eq!(list("action=audit.export").len(), 4, "an export is an event");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_permitted_is_counted_by_shape() {
+    let mut palisade = Installation::start("audit-counts", true);
+    let env = palisade.env();
+    let client = connect(&env["PALISADE_URL_ACME_APP"]).await;
+    for number in 0..7 {
+        client.simple_query(&format!("SELECT id FROM users WHERE name = 'secret{number}'")).await.unwrap();
+        client.query("SELECT max(id) FROM users", &[]).await.unwrap();
+    }
+    drop(client);
+    // The counts of the last minute are put on record at the end, and shipped at the next start.
+    palisade.stop();
+    palisade.launch();
+    let token = env["PALISADE_ADMIN_TOKEN"].clone();
+    let started = Instant::now();
+    let counted = loop {
+        let path = "/api/v1/audit?limit=200&tenant=acme&actor=app&action=statement.count";
+        let (_, page) = palisade.api("GET", path, &token, None).unwrap();
+        let items = page["items"].as_array().unwrap().clone();
+        if items.len() >= 2 || started.elapsed() > Duration::from_secs(20) {
+            break items;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    let of = |shape: &str| {
+        let matching = counted.iter().filter(|e| e["shape"].as_str().is_some_and(|s| s.contains(shape)));
+        matching.map(|e| e["detail"]["count"].as_i64().unwrap()).sum::<i64>()
+    };
+    assert_eq!((of("WHERE name = $1"), of("max(id)")), (7, 7), "{counted:?}");
+    assert!(counted.iter().all(|e| e["class"] == "C" && !e.to_string().contains("secret")));
+}
+
+#[test]
+fn the_documentation_names_every_field() {
+    let text = include_str!("../../docs/audit.md");
+    let mut event = palisade_catalog::audit::Event::new(
+        time::OffsetDateTime::UNIX_EPOCH,
+        palisade_catalog::audit::Class::A,
+        palisade_catalog::audit::Plane::Data,
+        "statement",
+        "owner",
+    );
+    event.set_shape(Some("SELECT $1".into()));
+    let fields = format!("{event:?}");
+    // The fields of the structure itself, so that a new one is asked for here.
+    for field in fields.split([' ', '{', ',']).filter_map(|word| word.strip_suffix(':')) {
+        assert!(text.contains(&format!("`{field}`")), "docs/audit.md says nothing of `{field}`");
+    }
+}

@@ -25,7 +25,7 @@ pub(crate) struct Filter {
     pub(crate) sqlstate: Option<String>,
     /// How the object begins, such as `relation public.users`.
     pub(crate) object: Option<String>,
-    /// The reason's code, such as `foreign-schema`.
+    /// The reason's code, such as `foreign_schema`.
     pub(crate) reason: Option<String>,
     /// The proxy's session, or the API's request.
     pub(crate) session: Option<String>,

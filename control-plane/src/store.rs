@@ -83,6 +83,11 @@ pub(crate) async fn migrate(
 fn catalog_rights(hide: bool) -> String {
     let open: Vec<_> = names::raw_relations().map(|(schema, name)| format!("'{schema}.{name}'")).collect();
     let verb = if hide { "REVOKE SELECT ON %I.%I FROM PUBLIC" } else { "GRANT SELECT ON %I.%I TO PUBLIC" };
+    let lock_verb = if hide {
+        "REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC"
+    } else {
+        "GRANT EXECUTE ON FUNCTION %s TO PUBLIC"
+    };
     // Only what PostgreSQL itself gives to PUBLIC, by its initial rights, is given back.
     format!(
         "DO $$ DECLARE r record; BEGIN
@@ -93,6 +98,10 @@ fn catalog_rights(hide: bool) -> String {
                AND EXISTS (SELECT FROM aclexplode(i.initprivs) a WHERE a.grantee = 0 AND a.privilege_type = 'SELECT')
                AND {} EXISTS (SELECT FROM aclexplode(c.relacl) a WHERE a.grantee = 0 AND a.privilege_type = 'SELECT')
            LOOP EXECUTE format('{verb}', r.nspname, r.relname); END LOOP;
+           -- Advisory locks are taken by the functions in schema palisade, which keep tenants' keys apart.
+           FOR r IN SELECT p.oid::regprocedure AS name FROM pg_proc p WHERE p.pronamespace = 'pg_catalog'::regnamespace
+             AND p.proname ~ '^pg_(try_)?advisory_'
+           LOOP EXECUTE format('{lock_verb}', r.name); END LOOP;
            -- information_schema asks for the encoding with its caller's rights.
            GRANT SELECT (datname, encoding) ON pg_catalog.pg_database TO {TENANT_GROUP};
          END $$",

@@ -186,6 +186,8 @@ pub struct ProxyConfig {
     pub snapshot_file: PathBuf,
     /// Folder of the audit spool. Required.
     pub spool_dir: PathBuf,
+    /// Whether permitted statements are counted by shape and put into the audit trail every minute. Default `true`.
+    pub audit_counts: bool,
     /// Socket over which a new process takes the listeners over (`palisade proxy --upgrade`).
     /// Default `/tmp/palisade-upgrade.sock`.
     pub upgrade_socket: PathBuf,
@@ -259,6 +261,7 @@ impl Default for ProxyConfig {
             master_key_file: PathBuf::new(),
             snapshot_file: PathBuf::new(),
             spool_dir: PathBuf::new(),
+            audit_counts: true,
             upgrade_socket: "/tmp/palisade-upgrade.sock".into(),
             shared_schemas: Vec::new(),
             max_client_connections: 10_000,

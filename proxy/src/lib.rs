@@ -2,7 +2,7 @@
 //!
 //! - [`config`]: its settings, each with unit and default.
 //! - `follower`: the tenants, kept in memory and in a file, followed without restart.
-//! - `audit`: the spool: durable before the client's answer, shipped to the catalog.
+//! - `audit`: the spool: durable before the client's answer, shipped to the catalog; `tallies`: what is permitted, counted.
 //! - `service`: pingora owns the process's life: signals, listeners and their hand-over at an upgrade.
 //! - `listener`: accepts clients; `tls`, `stream`, `startup`, `login`, `throttle`: let them in; `clients`: who is in, and cancel keys; `peers`: the
 //!   other proxies.
@@ -45,6 +45,7 @@ mod settings;
 mod startup;
 mod statements;
 mod stream;
+mod tallies;
 mod throttle;
 mod timeouts;
 mod tls;
@@ -240,6 +241,7 @@ impl Proxy {
         tasks.spawn(async move { expire.pools.expire(&expire).await });
         tasks.spawn(hangups(shared.clone()));
         tasks.spawn(timeouts::watch(shared.clone()));
+        tasks.spawn(tallies::keep(shared.clone()));
         let certificates = shared.clone();
         tasks.spawn(async move {
             if let Some(tls) = &certificates.tls {
@@ -254,6 +256,7 @@ impl Proxy {
         });
         self.server.serve(shutdown).await;
         tasks.shutdown().await;
+        tallies::record(&shared).await;
     }
 }
 

@@ -120,6 +120,8 @@ pub(crate) struct Pool {
     /// Ticks whenever the tenant changes definitions: statements prepared afterwards get new plans.
     pub(crate) definitions: Arc<AtomicU64>,
     pub(crate) counts: Arc<Counts>,
+    /// Texts that were done since that was last put on record.
+    pub(crate) done: AtomicU64,
     /// How long its clients may be silent, or busy.
     pub(crate) timeouts: Timeouts,
     /// Longest message of a client, in bytes.
@@ -168,6 +170,7 @@ impl Pool {
             verdicts: Verdicts::new(shared.config().verdict_cache_bytes),
             statements: Statements::new(rand::random()),
             types: Types::default(),
+            done: AtomicU64::new(0),
             definitions,
             counts,
             timeouts: Timeouts {
@@ -551,7 +554,9 @@ impl Pools {
             let life = Duration::from_millis(shared.config().server_lifetime_ms);
             self.all().iter().for_each(|pool| pool.expire(idle, life));
             // A pool that nobody holds and that holds nothing is forgotten.
-            self.all.lock().retain(|_, pool| Arc::strong_count(pool) > 1 || pool.sizes().0 > 0);
+            self.all.lock().retain(|_, pool| {
+                Arc::strong_count(pool) > 1 || pool.sizes().0 > 0 || pool.done.load(Ordering::Relaxed) > 0
+            });
         }
     }
 

@@ -1,6 +1,7 @@
 //! Verdicts, remembered by the text itself: a text is read and judged once for each login of a tenant.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use palisade_policies::effect::Kind;
 use palisade_policies::verdict::PermittedStatement;
@@ -25,6 +26,8 @@ pub(crate) struct Judged {
     /// As the client sent it.
     pub(crate) text: Box<str>,
     pub(crate) outcome: Outcome,
+    /// How often it was done since that was last put on record.
+    done: AtomicU64,
 }
 
 /// Permit or denial, with what a session needs of them.
@@ -73,12 +76,17 @@ impl Judged {
                 Outcome::Deny { denial, answer }
             }
         };
-        Self { stamp, text: text.into(), outcome }
+        Self { stamp, text: text.into(), outcome, done: AtomicU64::new(0) }
+    }
+
+    /// It was done once more.
+    pub(crate) fn count(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
     }
 
     /// An answer that PostgreSQL would give, were the session its own.
     pub(crate) fn refusal(stamp: Stamp, answer: Fields) -> Self {
-        Self { stamp, text: "".into(), outcome: Outcome::Refuse { answer } }
+        Self { stamp, text: "".into(), outcome: Outcome::Refuse { answer }, done: AtomicU64::new(0) }
     }
 
     /// What the client gets instead of the server's error, where the text was replaced.
@@ -150,6 +158,15 @@ impl Verdicts {
     pub(crate) fn new(bytes: u64) -> Self {
         let entries = usize::try_from(bytes / (2 * ENTRY_BYTES)).unwrap_or(usize::MAX).max(16);
         Self { cache: Cache::with_weighter(entries, bytes, Bytes) }
+    }
+
+    /// The texts that were done since they were last asked for, with how often.
+    pub(crate) fn done(&self) -> Vec<(Arc<Judged>, u64)> {
+        let counted = |(_, judged): (Box<str>, Arc<Judged>)| {
+            let done = judged.done.swap(0, Ordering::Relaxed);
+            (done > 0).then_some((judged, done))
+        };
+        self.cache.iter().filter_map(counted).collect()
     }
 
     /// The verdict on the text of a simple query, and whether it was known. Texts that differ in plain integers only

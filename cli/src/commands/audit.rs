@@ -49,7 +49,7 @@ struct Filter {
     /// Only objects that begin so, such as `relation public.users`
     #[arg(long)]
     object: Option<String>,
-    /// Only this reason, such as `foreign-schema`
+    /// Only this reason, such as `foreign_schema`
     #[arg(long)]
     reason: Option<String>,
     /// Only this session of the proxy

@@ -17,6 +17,10 @@ impl Session {
     /// One statement of a text has been completed. `tag`: the body of its CommandComplete.
     pub(super) fn completed(&mut self, link: &mut Link, judged: &Judged, statement: usize, tag: &[u8]) {
         let Outcome::Permit { permit, effects, ddl, .. } = &judged.outcome else { return };
+        if statement == 0 {
+            judged.count();
+            self.pool.done.fetch_add(1, Ordering::Relaxed);
+        }
         if !effects && ddl.is_none() {
             return;
         }
