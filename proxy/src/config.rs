@@ -188,6 +188,9 @@ pub struct ProxyConfig {
     pub spool_dir: PathBuf,
     /// Whether permitted statements are counted by shape and put into the audit trail every minute. Default `true`.
     pub audit_counts: bool,
+    /// Most bytes of this process's part of the spool. At it whatever must be on record is refused (SQLSTATE 53100).
+    /// Default 1073741824, at least 67108864.
+    pub spool_max_bytes: u64,
     /// Socket over which a new process takes the listeners over (`palisade proxy --upgrade`).
     /// Default `/tmp/palisade-upgrade.sock`.
     pub upgrade_socket: PathBuf,
@@ -262,6 +265,7 @@ impl Default for ProxyConfig {
             snapshot_file: PathBuf::new(),
             spool_dir: PathBuf::new(),
             audit_counts: true,
+            spool_max_bytes: 1 << 30,
             upgrade_socket: "/tmp/palisade-upgrade.sock".into(),
             shared_schemas: Vec::new(),
             max_client_connections: 10_000,
@@ -298,7 +302,7 @@ impl ProxyConfig {
     /// Whether a setting takes effect only at a start.
     #[must_use]
     pub fn needs_restart(key: &str) -> bool {
-        const FIXED: [&str; 21] = [
+        const FIXED: [&str; 22] = [
             "listen",
             "admin_listen",
             "admin_password_file",
@@ -318,6 +322,7 @@ impl ProxyConfig {
             "master_key_file",
             "snapshot_file",
             "spool_dir",
+            "spool_max_bytes",
             "upgrade_socket",
             "server_connect_timeout_ms",
         ];
@@ -379,6 +384,10 @@ impl ProxyConfig {
             check(value > 0, &format!("{name} must be at least 1"));
         }
         check((50..=1000).contains(&self.follow_interval_ms), "follow_interval_ms must be 50 to 1000");
+        check(
+            self.spool_max_bytes >= crate::audit::LEAST_SPOOL_BYTES,
+            "spool_max_bytes must be at least 67108864",
+        );
         check(self.max_statement_bytes >= 1024, "max_statement_bytes must be at least 1024");
         errors.extend(self.jwt.errors());
         errors

@@ -213,7 +213,7 @@ impl Handler {
         event.client_addr = Some(self.address.clone());
         event.result = "ok".into();
         let pushed = self.shared.audit.push(event).await;
-        pushed.map_err(|_| error("58030", "the audit trail cannot be written"))
+        pushed.map_err(|failed| error(failed.sqlstate(), &failed.to_string()))
     }
 }
 

@@ -199,7 +199,7 @@ impl Proxy {
         master: MasterKey,
         upgrade: bool,
     ) -> Result<Self, StartError> {
-        let audit = audit::Audit::open(&config.spool_dir)
+        let audit = audit::Audit::open(&config.spool_dir, config.spool_max_bytes)
             .map_err(|e| StartError::Spool(config.spool_dir.clone(), e))?;
         let http = http::bind(config.metrics_listen)
             .map_err(|e| StartError::Listen(config.metrics_listen, e, "metrics_listen"))?;

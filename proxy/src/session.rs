@@ -269,7 +269,7 @@ impl Session {
                     .audit
                     .push(event)
                     .await
-                    .map_err(|_| End::Fatal("58030", "the audit trail cannot be written".into()))?;
+                    .map_err(|failed| End::Fatal(failed.sqlstate(), failed.to_string()))?;
             }
             if pumped == pump::Pumped::Released {
                 return Ok(());
