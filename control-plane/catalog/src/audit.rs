@@ -152,3 +152,36 @@ impl Event {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    /// An event in which every field is given.
+    fn full() -> serde_json::Value {
+        let mut event = Event::new(OffsetDateTime::UNIX_EPOCH, Class::A, Plane::Data, "statement", "app");
+        let some = || Some("x".to_owned());
+        (event.tenant_id, event.tenant, event.client_addr, event.session) = (some(), some(), some(), some());
+        (event.role_kind, event.verb, event.object, event.reason) = (some(), some(), some(), some());
+        (event.rule, event.sqlstate, event.epoch) = (some(), some(), Some(1));
+        event.operation = Some(Uuid::nil());
+        event.detail = serde_json::json!({ "key": "value" });
+        event.set_shape(some());
+        serde_json::to_value(event).unwrap()
+    }
+
+    #[test]
+    fn the_documentation_names_the_fields_that_there_are() {
+        let text = include_str!("../../../docs/audit.md");
+        let table = text.split_once("| field |").unwrap().1.split_once("\n\n").unwrap().0;
+        let cells = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
+        let mut named: Vec<&str> =
+            cells.flat_map(|cell| cell.split(',')).map(|name| name.trim_matches([' ', '`'])).collect();
+        let event = full();
+        let mut fields: Vec<&str> = event.as_object().unwrap().keys().map(String::as_str).collect();
+        named.sort_unstable();
+        fields.sort_unstable();
+        assert_eq!(named, fields);
+    }
+}
