@@ -98,7 +98,7 @@ mod tests {
     fn equal_texts_share_a_statement_within_a_generation() {
         let all = Statements::new(7);
         let first = all.server("SELECT 1", b"\0\0", 0);
-        assert_eq!(first.name, "palisade_0000000000000007_1");
+        assert_eq!(first.name, format!("palisade_0000000000000007_{}", first.id));
         assert_eq!(all.server("SELECT 1", b"\0\0", 0), first);
         for (text, types, generation) in
             [("SELECT 2", &b"\0\0"[..], 0), ("SELECT 1", b"\0\x01\0\0\0\x17", 0), ("SELECT 1", b"\0\0", 1)]
