@@ -43,8 +43,9 @@ pub(crate) async fn record(shared: &Shared) {
         let rest = all.saturating_sub(named);
         let rest = (rest > 0).then_some(Shape { text: None, verb: None, count: rest });
         for shape in shapes.into_iter().chain(rest) {
-            if shared.audit.note(event(&pool, shape)).await.is_err() {
-                tracing::error!("the audit spool's writer has ended: counts are lost");
+            if let Err(error) = shared.audit.note(event(&pool, shape)).await {
+                // A full spool has room again when it was shipped: the others are counted then.
+                tracing::error!(%error, "counts of permitted statements are lost");
                 return;
             }
         }
