@@ -37,6 +37,7 @@ export const routes: RouteObject[] = [
         lazy: async () => ({ Component: (await import("./pages/migration")).MigrationPage }),
       },
       { path: "audit", lazy: async () => ({ Component: (await import("./pages/audit")).AuditPage }) },
+      { path: "policy", lazy: async () => ({ Component: (await import("./pages/policy")).PolicyPage }) },
       {
         path: "playground",
         lazy: async () => ({ Component: (await import("./pages/playground")).PlaygroundPage }),

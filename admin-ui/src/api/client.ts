@@ -1,9 +1,12 @@
 /** One request to the control plane: adds the token, reads JSON, turns everything else into an ApiError. */
+import { approvalFor, forgetApproval, rememberApproval, wishOf } from "../lib/approvals";
 import { currentSession, endSession } from "../lib/session";
 import type { Problem } from "./schemas";
 
 /** Longest wait for an answer, in milliseconds: more than the control plane's own limit of 60 s. */
 const ANSWER_MS = 65_000;
+/** The problem's type where a request needs a second person. */
+export const SECOND_PERSON = "/problems/second-person";
 
 /** A request that did not succeed, with what the control plane (or we) say about it. */
 export class ApiError extends Error {
@@ -17,7 +20,7 @@ export class ApiError extends Error {
 }
 
 export interface Call {
-  method?: "GET" | "POST" | "PATCH" | "DELETE";
+  method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   query?: Record<string, string | number | undefined>;
   body?: unknown;
   headers?: Record<string, string>;
@@ -36,12 +39,25 @@ export async function openStream(path: string, call: Call & { signal: AbortSigna
   return accepted(path, call, call.signal);
 }
 
+function withApproval(call: Call, approval: string | undefined): Call {
+  return approval ? { ...call, headers: { ...call.headers, "X-Approval": approval } } : call;
+}
+
 /** An answer that is a success; a session that is refused ends. */
 async function accepted(path: string, call: Call, limit: AbortSignal): Promise<Response> {
   const token = call.token ?? currentSession().token;
-  const response = await send(path, call, token, limit);
-  if (response.ok) return response;
+  const wish = wishOf(call.method ?? "GET", path, queryString(call.query), call.body);
+  const approval = call.method ? approvalFor(wish) : undefined;
+  const response = await send(path, withApproval(call, approval), token, limit);
+  if (response.ok) {
+    if (approval) forgetApproval(approval);
+    return response;
+  }
   const problem = await readProblem(response);
+  if (problem.type === SECOND_PERSON) {
+    if (problem.approval) rememberApproval(wish, problem.approval);
+    else problem.approval = approval;
+  }
   const ours = call.token === undefined && token === currentSession().token;
   if (problem.status === 401 && ours) endSession(problem.detail || problem.title);
   throw new ApiError(problem);
@@ -80,7 +96,7 @@ export function queryString(query: Call["query"] = {}): string {
 
 async function readJson<T>(response: Response): Promise<T> {
   try {
-    return (await response.json()) as T;
+    return (response.status === 204 ? undefined : await response.json()) as T;
   } catch {
     throw new ApiError({
       type: "about:blank",

@@ -22,6 +22,7 @@ const PAGES = [
   { to: "/tenants", text: "Tenants" },
   { to: "/migrations", text: "Migrations" },
   { to: "/audit", text: "Audit" },
+  { to: "/policy", text: "Policy" },
   { to: "/playground", text: "Playground" },
 ];
 
