@@ -24,6 +24,8 @@ const PAGES = [
   { to: "/audit", text: "Audit" },
   { to: "/policy", text: "Policy" },
   { to: "/playground", text: "Playground" },
+  { to: "/approvals", text: "Approvals" },
+  { to: "/tokens", text: "Tokens" },
 ];
 
 /** The frame of every page: navigation, who is signed in, the page. */
