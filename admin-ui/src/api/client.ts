@@ -1,4 +1,4 @@
-/** One request to the control plane: adds the token, reads JSON, turns everything else into an ApiError. */
+/** One request to the control plane: adds what the session needs, reads JSON, turns everything else into an ApiError. */
 import { approvalFor, forgetApproval, rememberApproval, wishOf } from "../lib/approvals";
 import { currentSession, endSession } from "../lib/session";
 import type { Problem } from "./schemas";
@@ -25,7 +25,7 @@ export interface Call {
   body?: unknown;
   headers?: Record<string, string>;
   signal?: AbortSignal;
-  /** A token to try instead of the session's; a refusal then ends no session. */
+  /** A token to try instead of the session, or none; a refusal then ends no session. */
   token?: string;
 }
 
@@ -45,10 +45,10 @@ function withApproval(call: Call, approval: string | undefined): Call {
 
 /** An answer that is a success; a session that is refused ends. */
 async function accepted(path: string, call: Call, limit: AbortSignal): Promise<Response> {
-  const token = call.token ?? currentSession().token;
+  const session = currentSession();
   const wish = wishOf(call.method ?? "GET", path, queryString(call.query), call.body);
   const approval = call.method ? approvalFor(wish) : undefined;
-  const response = await send(path, withApproval(call, approval), token, limit);
+  const response = await send(path, withApproval(call, approval), limit);
   if (response.ok) {
     if (approval) forgetApproval(approval);
     return response;
@@ -58,14 +58,16 @@ async function accepted(path: string, call: Call, limit: AbortSignal): Promise<R
     if (problem.approval) rememberApproval(wish, problem.approval);
     else problem.approval = approval;
   }
-  const ours = call.token === undefined && token === currentSession().token;
+  const ours = call.token === undefined && session === currentSession();
   if (problem.status === 401 && ours) endSession(problem.detail || problem.title);
   throw new ApiError(problem);
 }
 
-async function send(path: string, call: Call, token: string | null, limit: AbortSignal): Promise<Response> {
+async function send(path: string, call: Call, limit: AbortSignal): Promise<Response> {
   const headers: Record<string, string> = { Accept: "application/json", ...call.headers };
-  if (token) headers.Authorization = `Bearer ${token}`;
+  const { csrf } = currentSession();
+  if (call.token) headers.Authorization = `Bearer ${call.token}`;
+  else if (csrf && call.method) headers["X-CSRF-Token"] = csrf;
   if (call.body !== undefined) headers["Content-Type"] = "application/json";
   try {
     return await fetch(`/api/v1${path}${queryString(call.query)}`, {

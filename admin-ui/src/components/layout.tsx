@@ -14,7 +14,7 @@ import { useEffect, useRef } from "react";
 import { NavLink, Outlet, ScrollRestoration, useLocation } from "react-router";
 import { useWhoami } from "../api/queries";
 import { useColorMode } from "../lib/color-mode";
-import { endSession } from "../lib/session";
+import { signOut } from "../api/session";
 import { Logo } from "./logo";
 
 const PAGES = [
@@ -120,7 +120,7 @@ function Account() {
       >
         {mode === "dark" ? <Sun aria-hidden /> : <Moon aria-hidden />}
       </IconButton>
-      <Button variant="ghost" size="sm" onClick={() => endSession()}>
+      <Button variant="ghost" size="sm" onClick={() => void signOut()}>
         <LogOut aria-hidden /> Sign out
       </Button>
     </Flex>
