@@ -4,6 +4,11 @@ import { defineConfig } from "vitest/config";
 /** Where the control plane listens while the UI is developed. */
 const API = process.env.PALISADE_API_URL ?? "http://127.0.0.1:8080";
 
+/** What the control plane answers itself. The Host stays the browser's: a session's requests must come from there. */
+const PATHS = Object.fromEntries(
+  ["/api", "/auth"].map((path) => [path, { target: API, changeOrigin: false }]),
+);
+
 /** The policy that the control plane sends in production; the preview sends it too, so that a breach shows. */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
@@ -19,8 +24,8 @@ const CONTENT_SECURITY_POLICY = [
 
 export default defineConfig({
   plugins: [react()],
-  server: { proxy: { "/api": API } },
-  preview: { proxy: { "/api": API }, headers: { "Content-Security-Policy": CONTENT_SECURITY_POLICY } },
+  server: { proxy: PATHS },
+  preview: { proxy: PATHS, headers: { "Content-Security-Policy": CONTENT_SECURITY_POLICY } },
   // The end-to-end tests have a runner of their own: e2e/run.sh.
   test: { include: ["src/**/*.test.{ts,tsx}"] },
   build: { assetsInlineLimit: 0, chunkSizeWarningLimit: 700, manifest: true },

@@ -20,4 +20,4 @@ until node -e "fetch('$BASE_URL').then(() => process.exit(0), () => process.exit
   i=$((i + 1)); [ "$i" -lt 50 ] || { echo "the UI does not answer" >&2; exit 1; }
   sleep 0.2
 done
-if [ $# -gt 0 ]; then "$@"; else node --test --test-concurrency=1 e2e/; fi
+if [ $# -gt 0 ]; then "$@"; else node --test --test-concurrency=1 e2e/*.test.mjs; fi

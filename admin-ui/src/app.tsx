@@ -1,8 +1,11 @@
 /** The whole UI: the sign-in page, or the routes for somebody who is signed in. */
-import { ChakraProvider } from "@chakra-ui/react";
-import { QueryClientProvider, type QueryClient } from "@tanstack/react-query";
+import { ChakraProvider, Container, VisuallyHidden } from "@chakra-ui/react";
+import { QueryClientProvider, useQuery, type QueryClient } from "@tanstack/react-query";
 import { lazy, Suspense, useEffect } from "react";
 import { RouterProvider, type createBrowserRouter } from "react-router";
+import { findSession } from "./api/session";
+import { Loading } from "./components/loading";
+import { ProblemAlert } from "./components/problem-alert";
 import { useSession } from "./lib/session";
 import { system } from "./theme";
 
@@ -14,22 +17,44 @@ interface AppProps {
 }
 
 export function App({ router, client }: AppProps) {
-  const { token } = useSession();
+  const { state } = useSession();
   // What one person read is not the next one's to see.
   useEffect(() => {
-    if (token === null) client.clear();
-  }, [client, token]);
+    if (state === "out") client.clear();
+  }, [client, state]);
   return (
     <ChakraProvider value={system}>
       <QueryClientProvider client={client}>
-        {token === null ? (
+        {state === "unknown" && <Finding />}
+        {state === "out" && (
           <Suspense>
             <SignIn />
           </Suspense>
-        ) : (
-          <RouterProvider router={router} />
         )}
+        {state === "in" && <RouterProvider router={router} />}
       </QueryClientProvider>
     </ChakraProvider>
   );
 }
+
+/** Asks the control plane whether there is a session. */
+function Finding() {
+  const { error, refetch } = useQuery({ queryKey: ["session"], queryFn: look, retry: false, gcTime: 0 });
+  return (
+    <Container as="main" maxW="xl" py="10">
+      <VisuallyHidden asChild>
+        <h1>Palisade</h1>
+      </VisuallyHidden>
+      {error ? (
+        <ProblemAlert error={error} onRetry={() => void refetch()} />
+      ) : (
+        <Loading what="your session" />
+      )}
+    </Container>
+  );
+}
+
+const look = async () => {
+  await findSession();
+  return true;
+};

@@ -37,6 +37,12 @@ export const routes: RouteObject[] = [
         lazy: async () => ({ Component: (await import("./pages/migration")).MigrationPage }),
       },
       { path: "audit", lazy: async () => ({ Component: (await import("./pages/audit")).AuditPage }) },
+      { path: "policy", lazy: async () => ({ Component: (await import("./pages/policy")).PolicyPage }) },
+      {
+        path: "approvals",
+        lazy: async () => ({ Component: (await import("./pages/approvals")).ApprovalsPage }),
+      },
+      { path: "tokens", lazy: async () => ({ Component: (await import("./pages/tokens")).TokensPage }) },
       {
         path: "playground",
         lazy: async () => ({ Component: (await import("./pages/playground")).PlaygroundPage }),

@@ -1,9 +1,12 @@
-/** One request to the control plane: adds the token, reads JSON, turns everything else into an ApiError. */
+/** One request to the control plane: adds what the session needs, reads JSON, turns everything else into an ApiError. */
+import { approvalFor, forgetApproval, rememberApproval, wishOf } from "../lib/approvals";
 import { currentSession, endSession } from "../lib/session";
 import type { Problem } from "./schemas";
 
 /** Longest wait for an answer, in milliseconds: more than the control plane's own limit of 60 s. */
 const ANSWER_MS = 65_000;
+/** The problem's type where a request needs a second person. */
+export const SECOND_PERSON = "/problems/second-person";
 
 /** A request that did not succeed, with what the control plane (or we) say about it. */
 export class ApiError extends Error {
@@ -17,12 +20,12 @@ export class ApiError extends Error {
 }
 
 export interface Call {
-  method?: "GET" | "POST" | "PATCH" | "DELETE";
+  method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   query?: Record<string, string | number | undefined>;
   body?: unknown;
   headers?: Record<string, string>;
   signal?: AbortSignal;
-  /** A token to try instead of the session's; a refusal then ends no session. */
+  /** A token to try instead of the session, or none; a refusal then ends no session. */
   token?: string;
 }
 
@@ -36,20 +39,35 @@ export async function openStream(path: string, call: Call & { signal: AbortSigna
   return accepted(path, call, call.signal);
 }
 
+function withApproval(call: Call, approval: string | undefined): Call {
+  return approval ? { ...call, headers: { ...call.headers, "X-Approval": approval } } : call;
+}
+
 /** An answer that is a success; a session that is refused ends. */
 async function accepted(path: string, call: Call, limit: AbortSignal): Promise<Response> {
-  const token = call.token ?? currentSession().token;
-  const response = await send(path, call, token, limit);
-  if (response.ok) return response;
+  const session = currentSession();
+  const wish = wishOf(call.method ?? "GET", path, queryString(call.query), call.body);
+  const approval = call.method ? approvalFor(wish) : undefined;
+  const response = await send(path, withApproval(call, approval), limit);
+  if (response.ok) {
+    if (approval) forgetApproval(approval);
+    return response;
+  }
   const problem = await readProblem(response);
-  const ours = call.token === undefined && token === currentSession().token;
+  if (problem.type === SECOND_PERSON) {
+    if (problem.approval) rememberApproval(wish, problem.approval);
+    else problem.approval = approval;
+  }
+  const ours = call.token === undefined && session === currentSession();
   if (problem.status === 401 && ours) endSession(problem.detail || problem.title);
   throw new ApiError(problem);
 }
 
-async function send(path: string, call: Call, token: string | null, limit: AbortSignal): Promise<Response> {
+async function send(path: string, call: Call, limit: AbortSignal): Promise<Response> {
   const headers: Record<string, string> = { Accept: "application/json", ...call.headers };
-  if (token) headers.Authorization = `Bearer ${token}`;
+  const { csrf } = currentSession();
+  if (call.token) headers.Authorization = `Bearer ${call.token}`;
+  else if (csrf && call.method) headers["X-CSRF-Token"] = csrf;
   if (call.body !== undefined) headers["Content-Type"] = "application/json";
   try {
     return await fetch(`/api/v1${path}${queryString(call.query)}`, {
@@ -80,7 +98,7 @@ export function queryString(query: Call["query"] = {}): string {
 
 async function readJson<T>(response: Response): Promise<T> {
   try {
-    return (await response.json()) as T;
+    return (response.status === 204 ? undefined : await response.json()) as T;
   } catch {
     throw new ApiError({
       type: "about:blank",

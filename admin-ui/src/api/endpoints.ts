@@ -112,9 +112,11 @@ export const changeTenant = (id: string, generation: number, change: ChangeTenan
 export const tenantDrift = (id: string, { signal }: Signal = {}) =>
   request<TenantDrift>(`${tenantPath(id)}/drift`, { signal });
 
-export const rotateLogin = (id: string, login: string) =>
+/** A new secret; the old one stays good beside it for so many seconds. */
+export const rotateLogin = (id: string, login: string, graceSeconds: number) =>
   request<Omit<Credential, "kind">>(`${tenantPath(id)}/logins/${encodeURIComponent(login)}/rotate`, {
     method: "POST",
+    body: { grace_seconds: graceSeconds },
   });
 
 export const listAudit = (filter: AuditFilter, { signal }: Signal = {}) =>

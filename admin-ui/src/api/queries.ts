@@ -173,7 +173,12 @@ export const useOperations = (filter: api.OperationFilter) =>
 
 export function useRotateLogin(id: string) {
   const onSettled = useTenantsChanged();
-  return useMutation({ mutationFn: (login: string) => api.rotateLogin(id, login), gcTime: 0, onSettled });
+  return useMutation({
+    mutationFn: ({ login, graceSeconds }: { login: string; graceSeconds: number }) =>
+      api.rotateLogin(id, login, graceSeconds),
+    gcTime: 0,
+    onSettled,
+  });
 }
 
 export const useExplain = () =>

@@ -1,4 +1,5 @@
-import { Alert, Box, List, Stack, Text } from "@chakra-ui/react";
+import { Alert, Box, Link, List, Stack, Text } from "@chakra-ui/react";
+import { Link as RouterLink } from "react-router";
 import type { ExplainedAccess, ExplainedStatement, Explanation } from "../api/schemas";
 import { words } from "../lib/states";
 import { CodeBox } from "./code-box";
@@ -34,7 +35,7 @@ const COLUMNS: Columns<ExplainedAccess> = [
 
 function Code({ text }: { text: string }) {
   return (
-    <Text as="span" fontFamily="mono" textStyle="sm" overflowWrap="anywhere">
+    <Text as="span" fontFamily="mono" textStyle="sm" overflowWrap="break-word">
       {text}
     </Text>
   );
@@ -90,9 +91,25 @@ function Verdict({ explanation: { verdict, denial, witnessed } }: { explanation:
           ["Reason", denial && words(denial.reason)],
           ["Deciding rule", denial && (denial.rule ?? "none; what no rule permits is denied")],
           ["Hint", denial?.hint],
+          ["Smallest change", denial && <Change key="change" lines={denial.change} />],
           ["Second reader", witnessed !== undefined && (witnessed ? "read it too" : "could not read it")],
         ]}
       />
+    </Stack>
+  );
+}
+
+/** The lines of the policy that would permit it. */
+function Change({ lines }: { lines: string[] }) {
+  if (lines.length === 0) return <>No policy can permit this.</>;
+  return (
+    <Stack gap="1">
+      {lines.map((line) => (
+        <Code key={line} text={line} />
+      ))}
+      <Link asChild variant="underline" color="colorPalette.fg">
+        <RouterLink to="/policy">Edit the policy</RouterLink>
+      </Link>
     </Stack>
   );
 }

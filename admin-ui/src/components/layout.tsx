@@ -14,7 +14,7 @@ import { useEffect, useRef } from "react";
 import { NavLink, Outlet, ScrollRestoration, useLocation } from "react-router";
 import { useWhoami } from "../api/queries";
 import { useColorMode } from "../lib/color-mode";
-import { endSession } from "../lib/session";
+import { signOut } from "../api/session";
 import { Logo } from "./logo";
 
 const PAGES = [
@@ -22,7 +22,10 @@ const PAGES = [
   { to: "/tenants", text: "Tenants" },
   { to: "/migrations", text: "Migrations" },
   { to: "/audit", text: "Audit" },
+  { to: "/policy", text: "Policy" },
   { to: "/playground", text: "Playground" },
+  { to: "/approvals", text: "Approvals" },
+  { to: "/tokens", text: "Tokens" },
 ];
 
 /** The frame of every page: navigation, who is signed in, the page. */
@@ -117,7 +120,7 @@ function Account() {
       >
         {mode === "dark" ? <Sun aria-hidden /> : <Moon aria-hidden />}
       </IconButton>
-      <Button variant="ghost" size="sm" onClick={() => endSession()}>
+      <Button variant="ghost" size="sm" onClick={() => void signOut()}>
         <LogOut aria-hidden /> Sign out
       </Button>
     </Flex>

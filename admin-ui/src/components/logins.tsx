@@ -1,4 +1,4 @@
-import { Button, Text } from "@chakra-ui/react";
+import { Button, Text, NativeSelect } from "@chakra-ui/react";
 import { KeyRound } from "lucide-react";
 import { useState } from "react";
 import { useRotateLogin } from "../api/queries";
@@ -7,6 +7,7 @@ import { actionsIn } from "../lib/states";
 import { ActionButton } from "./action-button";
 import { Credentials } from "./credentials";
 import { DataTable, type Columns } from "./data-table";
+import { FormField } from "./form-field";
 import { Modal } from "./modal";
 import { ProblemAlert } from "./problem-alert";
 import { Section } from "./section";
@@ -65,6 +66,14 @@ export function Logins({ tenant }: { tenant: Tenant }) {
   );
 }
 
+/** How long an old secret stays good, in seconds. */
+const GRACE = [
+  [0, "is refused at once"],
+  [3_600, "stays good for an hour"],
+  [86_400, "stays good for a day"],
+  [604_800, "stays good for a week"],
+] as const;
+
 interface RotateDialogProps {
   tenant: Tenant;
   login: string;
@@ -73,6 +82,7 @@ interface RotateDialogProps {
 
 function RotateDialog({ tenant, login, onClose }: RotateDialogProps) {
   const rotation = useRotateLogin(tenant.id);
+  const [grace, setGrace] = useState("0");
   if (rotation.data) {
     return (
       <Modal
@@ -97,16 +107,28 @@ function RotateDialog({ tenant, login, onClose }: RotateDialogProps) {
           <Button variant="outline" onClick={onClose}>
             Cancel
           </Button>
-          <Button loading={rotation.isPending} onClick={() => rotation.mutate(login)}>
+          <Button
+            loading={rotation.isPending}
+            onClick={() => rotation.mutate({ login, graceSeconds: Number(grace) })}
+          >
             Make a new secret
           </Button>
         </>
       }
     >
-      <Text>
-        The login gets a new secret, which is shown once. The old one is refused from then on: programs that
-        use it cannot connect until they have the new one.
-      </Text>
+      <Text>The login gets a new secret, which is shown once.</Text>
+      <FormField label="The old secret" help="Sessions of the old secret end with it.">
+        <NativeSelect.Root>
+          <NativeSelect.Field value={grace} onChange={(event) => setGrace(event.target.value)}>
+            {GRACE.map(([seconds, text]) => (
+              <option key={seconds} value={seconds}>
+                {text}
+              </option>
+            ))}
+          </NativeSelect.Field>
+          <NativeSelect.Indicator />
+        </NativeSelect.Root>
+      </FormField>
       {rotation.isError && <ProblemAlert error={rotation.error} />}
     </Modal>
   );

@@ -1,6 +1,7 @@
 import { Alert, Button, Code } from "@chakra-ui/react";
 import { RotateCw } from "lucide-react";
-import { problemOf } from "../api/client";
+import { problemOf, SECOND_PERSON } from "../api/client";
+import { SecondPerson } from "./second-person";
 
 interface ProblemAlertProps {
   error: unknown;
@@ -11,6 +12,7 @@ interface ProblemAlertProps {
 /** An error in the control plane's words: what, why, and its status. */
 export function ProblemAlert({ error, onRetry }: ProblemAlertProps) {
   const problem = problemOf(error);
+  if (problem.type === SECOND_PERSON && problem.approval) return <SecondPerson approval={problem.approval} />;
   return (
     <Alert.Root status="error" role="alert">
       <Alert.Indicator />

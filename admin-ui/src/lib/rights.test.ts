@@ -18,6 +18,12 @@ const ENDPOINTS: Record<Action, string> = {
   "migration.resume": "POST /migrations/{id}/resume",
   "migration.abort": "POST /migrations/{id}/abort",
   "migration.retry": "POST /migrations/{id}/retry",
+  "policy.activate": "POST /policy",
+  "policy.restore": "POST /policy/rollback",
+  "tenant.policy-mode": "PUT /tenants/{id}/policy-mode",
+  "tenant.export": "POST /tenants/{id}/export",
+  "tenant.clone": "POST /tenants/{id}/clone",
+  "token.manage": "POST /tokens",
   "audit.read": "GET /audit",
 };
 const ROLES = ["viewer", "auditor", "operator", "security", "admin", "owner"];

@@ -21,6 +21,12 @@ export const RIGHTS = {
   "migration.resume": CHIEFS,
   "migration.abort": CHIEFS,
   "migration.retry": CHIEFS,
+  "policy.activate": CHIEFS,
+  "policy.restore": CHIEFS,
+  "tenant.policy-mode": CHIEFS,
+  "tenant.export": CHIEFS,
+  "tenant.clone": CHIEFS,
+  "token.manage": ["security", ...CHIEFS],
   "audit.read": ["auditor", "security", ...CHIEFS],
 } as const satisfies Record<string, readonly string[]>;
 

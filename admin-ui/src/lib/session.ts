@@ -1,41 +1,25 @@
 /**
- * Who is signed in. The token lives in this tab only: sessionStorage survives a reload and ends with the tab.
+ * Who is signed in. The session is a cookie that scripts cannot read; this holds its CSRF token, in memory only, and
+ * asks for it again when the page is loaded.
  */
 import { useSyncExternalStore } from "react";
 
-const STORAGE_KEY = "palisade.token";
+/** `unknown` until the control plane has said whether there is a session. */
+export type SessionState = "unknown" | "out" | "in";
 
 export interface Session {
-  /** The bearer token; null when nobody is signed in. */
-  token: string | null;
+  state: SessionState;
+  /** Sent with every request that changes something. */
+  csrf: string | null;
   /** Why the last session ended, for the sign-in page. */
   notice: string | null;
 }
 
 const listeners = new Set<() => void>();
-let session: Session = { token: stored(), notice: null };
-
-/** A browser may forbid storage: then the session lasts until the page is loaded anew. */
-function stored(): string | null {
-  try {
-    return sessionStorage.getItem(STORAGE_KEY);
-  } catch {
-    return null;
-  }
-}
-
-function store(token: string | null) {
-  try {
-    if (token === null) sessionStorage.removeItem(STORAGE_KEY);
-    else sessionStorage.setItem(STORAGE_KEY, token);
-  } catch {
-    // Forbidden storage: the session stays in memory.
-  }
-}
+let session: Session = { state: "unknown", csrf: null, notice: null };
 
 function change(next: Session) {
   session = next;
-  store(next.token);
   listeners.forEach((listener) => listener());
 }
 
@@ -43,12 +27,12 @@ export function currentSession(): Session {
   return session;
 }
 
-export function beginSession(token: string) {
-  change({ token, notice: null });
+export function beginSession(csrf: string | null) {
+  change({ state: "in", csrf, notice: null });
 }
 
 export function endSession(notice: string | null = null) {
-  change({ token: null, notice });
+  change({ state: "out", csrf: null, notice });
 }
 
 export function useSession(): Session {

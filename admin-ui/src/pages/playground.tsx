@@ -1,6 +1,6 @@
 import { Button, Flex, Input, NativeSelect, SimpleGrid, Stack, Text, Textarea } from "@chakra-ui/react";
 import { zodResolver } from "@hookform/resolvers/zod";
-import { Play } from "lucide-react";
+import { ListPlus, Play } from "lucide-react";
 import { useForm } from "react-hook-form";
 import { z } from "zod";
 import { useExplain, useTenants } from "../api/queries";
@@ -8,6 +8,8 @@ import { ExplanationView } from "../components/explanation";
 import { FormField } from "../components/form-field";
 import { PageHead } from "../components/page-head";
 import { ProblemAlert } from "../components/problem-alert";
+import { CaseList } from "../components/case-list";
+import { useCases } from "../lib/cases";
 import { useFilters } from "../lib/filters";
 
 /** Tenants that the field suggests. */
@@ -34,6 +36,7 @@ export function PlaygroundPage() {
     setFilters({ tenant: question.tenant, as: question.as }, true);
     explain.mutate(question);
   });
+  const { cases, add, remove } = useCases();
   const { errors } = form.formState;
   return (
     <>
@@ -88,7 +91,29 @@ export function PlaygroundPage() {
         </Stack>
       </form>
       {explain.isError && <ProblemAlert error={explain.error} />}
-      {explain.data && <ExplanationView explanation={explain.data} sql={explain.variables.sql} />}
+      <Stack gap="5">
+        {explain.data && (
+          <>
+            <ExplanationView explanation={explain.data} sql={explain.variables.sql} />
+            <Button
+              alignSelf="start"
+              variant="outline"
+              size="sm"
+              onClick={() => add({ ...explain.variables, expected: explain.data.verdict })}
+            >
+              <ListPlus aria-hidden /> Keep as a case: {explain.data.verdict}
+            </Button>
+          </>
+        )}
+        <CaseList
+          cases={cases}
+          onRemove={remove}
+          onOpen={({ tenant, as, sql }) => {
+            form.reset({ tenant, as, sql });
+            void submit();
+          }}
+        />
+      </Stack>
     </>
   );
 }

@@ -1,14 +1,14 @@
 import { Alert, Box, Button, Center, Code, Heading, Stack, Text, Textarea } from "@chakra-ui/react";
 import { zodResolver } from "@hookform/resolvers/zod";
-import { useMutation } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { useForm } from "react-hook-form";
 import { z } from "zod";
-import { whoami } from "../api/endpoints";
+import { hasProvider, providerUrl, signIn } from "../api/session";
 import { FormField } from "../components/form-field";
 import { Logo } from "../components/logo";
 import { ProblemAlert } from "../components/problem-alert";
-import { beginSession, useSession } from "../lib/session";
+import { useSession } from "../lib/session";
 
 /** Longest token, in characters: longer ones do not fit into a request's head. */
 const TOKEN_CHARS = 8_000;
@@ -22,14 +22,19 @@ const schema = z.object({
     .regex(/^[\x21-\x7e]+$/, "A token is one word without spaces."),
 });
 
-/** Asks for a bearer token, tries it, and keeps it for this tab. */
+/** Leads to the organisation's provider where there is one; otherwise, or beside it, takes a token. */
 export function SignIn() {
   const { notice } = useSession();
   const form = useForm({ resolver: zodResolver(schema), defaultValues: { token: "" } });
   const attempt = useMutation({
-    mutationFn: (token: string) => whoami({ token }),
-    onSuccess: (_, token) => beginSession(token),
+    mutationFn: signIn,
     gcTime: 0,
+  });
+  const provider = useQuery({
+    queryKey: ["provider"],
+    queryFn: ({ signal }) => hasProvider(signal),
+    retry: false,
+    staleTime: Infinity,
   });
   useEffect(() => {
     document.title = "Sign in · Palisade";
@@ -49,8 +54,9 @@ export function SignIn() {
         <Heading as="h1" size="xl" mt="4">
           Sign in
         </Heading>
+        {provider.data && <ProviderLink />}
         <Text color="fg.muted" mt="1" mb="6">
-          With a token for the control plane&apos;s API.
+          {provider.data ? "Or with" : "With"} a token for the control plane&apos;s API.
         </Text>
         <form noValidate onSubmit={form.handleSubmit(({ token }) => attempt.mutate(token))}>
           <Stack gap="5">
@@ -80,12 +86,23 @@ export function SignIn() {
               Sign in
             </Button>
             <Text textStyle="sm" color="fg.muted">
-              The token stays in this tab and is forgotten when the tab is closed.
+              The token is not kept: it opens a session, which a cookie holds that scripts cannot read.
             </Text>
           </Stack>
         </form>
       </Box>
     </Center>
+  );
+}
+
+/** A page of the control plane, not of this UI: it leads on to the provider. */
+function ProviderLink() {
+  return (
+    <Button asChild w="full" my="4">
+      <a href={providerUrl(window.location.pathname + window.location.search)}>
+        Sign in with your organisation
+      </a>
+    </Button>
   );
 }
 

@@ -5,6 +5,7 @@ import { Link as RouterLink, useParams } from "react-router";
 import { isRunning, useTenant, useTenantStatus } from "../api/queries";
 import type { Tenant } from "../api/schemas";
 import { ActionButton } from "../components/action-button";
+import { Copies } from "../components/copies";
 import { CopyButton } from "../components/copy-button";
 import { DangerZone } from "../components/danger-zone";
 import { Facts } from "../components/facts";
@@ -12,6 +13,7 @@ import { SettingsSection } from "../components/limits-editor";
 import { Loading } from "../components/loading";
 import { Logins } from "../components/logins";
 import { LiveOperation } from "../components/live-operation";
+import { PolicyModeSection } from "../components/policy-mode";
 import { PageHead } from "../components/page-head";
 import { ProblemAlert } from "../components/problem-alert";
 import { Section } from "../components/section";
@@ -64,6 +66,8 @@ function TenantView({ tenant, reload }: { tenant: Tenant; reload: () => void }) 
         <Stack gap="5" flex="2" w="full" minW="0">
           <LastOperation status={status} />
           <SchemaSection tenant={shown} />
+          <PolicyModeSection tenant={shown} />
+          {state === "active" && <Copies tenant={shown} />}
           <TenantOperations tenant={shown} />
           <DangerZone tenant={shown} />
         </Stack>

@@ -1,0 +1,78 @@
+/** A tenant's page: rotation with grace, policy mode, export and clone, against the real stack. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { BASE_URL, faultsOf, openBrowser, psql, signedIn, tokenOf } from "./stack.mjs";
+
+const accessible = async (page, where) => assert.deepEqual(await faultsOf(page), [], where);
+const slug = `page-${Date.now().toString(36)}`;
+let browser;
+let urls;
+
+before(async () => {
+  browser = await openBrowser();
+  const made = await fetch(`${BASE_URL}/api/v1/tenants`, {
+    method: "POST",
+    headers: { Authorization: `Bearer ${tokenOf("admin")}`, "Content-Type": "application/json" },
+    body: JSON.stringify({ slug }),
+  });
+  const { credentials } = await made.json();
+  urls = Object.fromEntries(credentials.map(({ kind, url }) => [kind, url]));
+});
+after(() => browser.close());
+
+test("a rotation with grace keeps the old secret good beside the new one", async () => {
+  const page = await signedIn(browser, ["operator"]);
+  await page.goto(`${BASE_URL}/tenants/${slug}`);
+  await page.getByRole("button", { name: "Rotate app" }).click();
+  await page.getByLabel("The old secret").selectOption("3600");
+  await accessible(page, "rotate");
+  await page.getByRole("button", { name: "Make a new secret" }).click();
+  const fresh = await page.getByRole("region", { name: "Connection string for app" }).textContent();
+  assert.notEqual(fresh, urls.app);
+  assert.equal(await psql(fresh, "SELECT 1"), "1");
+  assert.equal(await psql(urls.app, "SELECT 1"), "1");
+  await page.context().close();
+});
+
+test("a tenant that only observes is answered by PostgreSQL, until the policy is enforced again", async () => {
+  const page = await signedIn(browser, ["admin"]);
+  const refusal = () => psql(urls.app, "TRUNCATE users").then(String, (error) => error.stderr);
+  await page.goto(`${BASE_URL}/tenants/${slug}`);
+  for (const [button, mode] of [
+    ["Only observe", "observe"],
+    ["Enforce", "enforce"],
+  ]) {
+    await page.getByRole("button", { name: button, exact: true }).click();
+    await accessible(page, mode);
+    await page.getByRole("alertdialog").getByRole("button", { name: button }).click();
+    await page.getByRole("alertdialog").waitFor({ state: "detached" });
+    await page.locator("b", { hasText: mode }).waitFor();
+    // Wall 2 refuses it too: the app login has no right to truncate.
+    assert.match(await refusal(), /permission denied/);
+  }
+  await page.context().close();
+});
+
+test("a tenant is exported as a file and cloned into another", async () => {
+  await psql(urls.owner, "CREATE TABLE pets (name text); INSERT INTO pets VALUES ('rex')");
+  const page = await signedIn(browser, ["admin"]);
+  await page.goto(`${BASE_URL}/tenants/${slug}`);
+  await page.getByRole("button", { name: "Export", exact: true }).click();
+  await accessible(page, "export");
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Download" }).click(),
+  ]);
+  assert.match(readFileSync(await download.path(), "utf8"), /COPY public\.pets[\s\S]*rex/);
+  await page.getByRole("button", { name: "Clone", exact: true }).click();
+  await page.getByLabel("Slug of the clone").fill(`${slug}-2`);
+  await accessible(page, "clone");
+  await page.getByRole("dialog").getByRole("button", { name: "Clone" }).click();
+  const url = await page.getByRole("region", { name: "Connection string for owner" }).textContent();
+  await page.getByRole("link", { name: "To the clone" }).click();
+  await page.getByRole("heading", { name: `${slug}-2` }).waitFor();
+  await page.getByRole("button", { name: "Suspend" }).waitFor();
+  assert.equal(await psql(url, "SELECT name FROM pets"), "rex");
+  await page.context().close();
+});
