@@ -88,3 +88,30 @@ async fn each_mode_does_what_libpq_does() {
         assert_eq!(encrypted(&env).await, want, "{mode} for another host");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_control_plane_speaks_tls_too() {
+    let mut palisade = Installation::start("control-tls", true);
+    let env = palisade.env();
+    let authority = Authority::new();
+    let (certificate, key) = authority.sign("127.0.0.1");
+    let file = palisade.folder().join("authority.pem");
+    std::fs::write(&file, authority.pem()).unwrap();
+    let admin = connect(&env["PALISADE_DATABASE_URL"]).await;
+    certify(&admin, &certificate, &key).await;
+    let encrypted = async || -> bool {
+        let of = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'palisade control plane'";
+        connect(&env["PALISADE_DATABASE_URL"]).await.query_one(of, &[]).await.unwrap().get(0)
+    };
+    for (mode, want) in [("disable", false), ("prefer", true), ("require", true), ("verify-full", true)] {
+        palisade.restart(&[
+            ("PALISADE__CONTROL_PLANE__SERVER_TLS", mode),
+            ("PALISADE__CONTROL_PLANE__SERVER_TLS_CA_FILE", file.to_str().unwrap()),
+        ]);
+        // A tenant is made, verified as its own roles, and moved: every kind of connection that there is.
+        let slug = format!("tls-{mode}");
+        let (code, out, error) = palisade.cli(&["tenant", "create", &slug]);
+        assert_eq!(code, 0, "{mode}: {out}{error}");
+        assert_eq!(encrypted().await, want, "{mode}");
+    }
+}

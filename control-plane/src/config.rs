@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use palisade_catalog::tls::ServerTls;
 use serde::{Deserialize, Serialize};
 
 /// `[control_plane]`.
@@ -15,6 +16,11 @@ pub struct ControlPlaneConfig {
     pub metrics_listen: Option<SocketAddr>,
     /// Connection string of the database that holds Palisade's tables and the tenants. Required.
     pub database_url: String,
+    /// How connections to the database are encrypted, in libpq's words: `disable`, `prefer`, `require`, `verify-ca`,
+    /// `verify-full`. Default `prefer`.
+    pub server_tls: ServerTls,
+    /// File with the certificate authorities (PEM), for `verify-ca` and `verify-full`.
+    pub server_tls_ca_file: PathBuf,
     /// File with the master key (64 hexadecimal digits). Required.
     pub master_key_file: PathBuf,
     /// Host and port of the proxy as clients reach it; stands in connection strings. Default `127.0.0.1:6432`.
@@ -128,6 +134,8 @@ impl Default for ControlPlaneConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             metrics_listen: None,
             database_url: String::new(),
+            server_tls: ServerTls::default(),
+            server_tls_ca_file: PathBuf::new(),
             master_key_file: PathBuf::new(),
             proxy_address: "127.0.0.1:6432".into(),
             verify_through: None,

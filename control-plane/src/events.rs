@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio_postgres::{AsyncMessage, Client, Error, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Error};
 use uuid::Uuid;
 
 use crate::Shared;
@@ -135,7 +135,7 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
 }
 
 async fn follow_once(shared: &Shared) -> Result<(), Error> {
-    let (client, mut connection) = tokio_postgres::connect(&shared.config.database_url, NoTls).await?;
+    let (client, mut connection) = shared.postgres.connect(&shared.postgres.config()).await?;
     let wake: watch::Sender<u64> = shared.happened.clone();
     let reading = tokio::spawn(async move {
         while let Some(Ok(message)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {

@@ -41,6 +41,7 @@ mod moves;
 mod operations;
 mod plans;
 mod policies;
+mod postgres;
 mod provision;
 mod purge;
 mod reconcile;
@@ -70,6 +71,9 @@ use register::RegisterError;
 /// Why the control plane cannot start, in a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The way to PostgreSQL cannot be prepared.
+    #[error(transparent)]
+    Postgres(#[from] postgres::PostgresError),
     /// The database does not answer, or refuses.
     #[error("the database: {0}")]
     Database(String),
@@ -99,6 +103,7 @@ pub enum StartError {
 /// What every request and task shares.
 pub(crate) struct Shared {
     pub(crate) config: ControlPlaneConfig,
+    pub(crate) postgres: postgres::Postgres,
     pub(crate) pool: deadpool_postgres::Pool,
     pub(crate) master: MasterKey,
     /// The policy that comes with Palisade: templates are judged by it.
@@ -149,10 +154,12 @@ impl ControlPlane {
         let listener =
             TcpListener::bind(config.listen).await.map_err(|e| StartError::Listen(config.listen, e))?;
         let metrics_listener = metrics::bind(config.metrics_listen).await?;
-        let pool = store::open(&config).map_err(StartError::Database)?;
-        store::migrate(&config, &pool, &master).await?;
+        let postgres = postgres::Postgres::new(&config)?;
+        let pool = store::open(&config, &postgres).map_err(StartError::Database)?;
+        store::migrate(&config, &postgres, &pool, &master).await?;
         let shared = Arc::new(Shared {
             config,
+            postgres,
             pool,
             master,
             active: parking_lot::Mutex::new(judge.clone()),

@@ -10,8 +10,8 @@ use palisade_catalog::ids::TenantId;
 use palisade_catalog::names;
 use palisade_catalog::secrets::random_client_secret;
 use sha2::{Digest, Sha256};
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
 use crate::Shared;
@@ -148,7 +148,7 @@ async fn as_tenant(shared: &Shared, id: &TenantId, step: &Step, token: &str) -> 
 async fn enter(shared: &Shared, id: &TenantId) -> Result<Client, MoveError> {
     let (schema, owner) = (names::schema(id), names::owner_role(id));
     let role = login_role(id, "owner");
-    let mut config: tokio_postgres::Config = shared.config.database_url.parse()?;
+    let mut config = shared.postgres.config();
     config
         .user(&role)
         .password(shared.master.server_password(&role, 1))
@@ -159,10 +159,5 @@ async fn enter(shared: &Shared, id: &TenantId) -> Result<Client, MoveError> {
              -c statement_timeout={}",
             shared.config.migration_lock_timeout_ms, shared.config.migration_statement_timeout_ms
         ));
-    let (client, connection) = config.connect(NoTls).await?;
-    tokio::spawn(async move {
-        // How it ends was said by the last statement.
-        let _ = connection.await;
-    });
-    Ok(client)
+    Ok(shared.postgres.session(&config).await?)
 }

@@ -2,16 +2,16 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
+use deadpool_postgres::Pool;
 use hmac::{Hmac, Mac};
 use palisade_catalog::names::{PROXY_ROLE, TENANT_GROUP};
 use palisade_catalog::secrets::MasterKey;
 use palisade_policies::names;
 use sha2::{Digest, Sha256};
-use tokio_postgres::NoTls;
 
 use crate::StartError;
 use crate::config::ControlPlaneConfig;
+use crate::postgres::Postgres;
 
 mod embedded {
     refinery::embed_migrations!("../migrations/catalog");
@@ -29,28 +29,26 @@ const VIEWS: [&str; 4] = [
 const MIGRATION_LOCK: i64 = 0x7061_6c69_7361_6465;
 
 /// A pool on the configured database. Connects lazily.
-pub(crate) fn open(config: &ControlPlaneConfig) -> Result<Pool, String> {
-    let mut pg: tokio_postgres::Config =
-        config.database_url.parse().map_err(|e| format!("database_url: {e}"))?;
+pub(crate) fn open(config: &ControlPlaneConfig, postgres: &Postgres) -> Result<Pool, String> {
+    let mut pg = postgres.config();
     pg.application_name("palisade control plane");
     pg.options(format!(
         "-c statement_timeout={} -c search_path=pg_catalog,pg_temp -c client_min_messages=warning",
         config.statement_timeout_ms
     ));
     pg.connect_timeout(std::time::Duration::from_secs(10));
-    let manager = Manager::from_config(pg, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
-    Pool::builder(manager).max_size(config.pool_size).build().map_err(|e| e.to_string())
+    Pool::builder(postgres.manager(pg)).max_size(config.pool_size).build().map_err(|e| e.to_string())
 }
 
 /// Brings Palisade's own tables up to date and gives the proxy's role its derived password.
 pub(crate) async fn migrate(
     config: &ControlPlaneConfig,
+    postgres: &Postgres,
     pool: &Pool,
     master: &MasterKey,
 ) -> Result<(), StartError> {
     let failed = |e: &dyn std::fmt::Debug| StartError::Migration(format!("{e:?}"));
-    let url = &config.database_url;
-    let (mut client, connection) = tokio_postgres::connect(url, NoTls).await.map_err(|e| {
+    let (mut client, connection) = postgres.connect(&postgres.config()).await.map_err(|e| {
         StartError::Database(format!("{e}; is it up, and is [control_plane] database_url right?"))
     })?;
     let connection = tokio::spawn(connection);

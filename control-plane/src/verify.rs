@@ -59,10 +59,10 @@ pub(crate) async fn second_wall(shared: &Shared, id: &TenantId) -> Result<(), St
 
 async fn as_role(shared: &Shared, id: &TenantId, kind: &str) -> Result<(), String> {
     let role = login_role(id, kind);
-    let mut config: tokio_postgres::Config =
-        shared.config.database_url.parse().map_err(|e| format!("{e}"))?;
+    let mut config = shared.postgres.config();
     config.user(&role).password(shared.master.server_password(&role, 1)).application_name("palisade probe");
-    let client = enter(&config).await.map_err(|e| format!("login as {kind}: {}", describe(&e)))?;
+    let client =
+        shared.postgres.session(&config).await.map_err(|e| format!("login as {kind}: {}", describe(&e)))?;
     for (what, sql) in [
         ("read the control tables", "SELECT 1 FROM palisade_control.tenants"),
         ("switch its role", "SET ROLE palisade_proxy"),

@@ -286,8 +286,6 @@ mod tests {
 
     #[test]
     fn each_kind_of_tampering_is_named() {
-        let rehash = |row: &mut Row| row.leaf = leaf(row.number, row.event.as_ref().unwrap());
-        let _ = rehash;
         let cases: [(&str, Tamper, &[&str]); 11] = [
             ("nothing", |_, _| {}, &[]),
             (
