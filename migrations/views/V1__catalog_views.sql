@@ -288,12 +288,13 @@ BEGIN
         WHEN a.attname IN ('definition', 'indexdef', 'qual', 'with_check', 'prosrc') AND t.typname = 'text'
           THEN format('palisade.logical(x.%1$I) AS %1$I', a.attname)
         -- PostgreSQL's own objects have the rights that it gave them, whatever we took away: dumps would repeat it.
-        WHEN item.name IN ('pg_class', 'pg_attribute') AND t.typname = '_aclitem'
+        WHEN item.name IN ('pg_class', 'pg_attribute', 'pg_proc') AND t.typname = '_aclitem'
           THEN format('CASE WHEN %1$s < 16384 THEN (SELECT palisade.acl(i.initprivs) FROM pg_catalog.pg_init_privs i
-               WHERE i.objoid = %1$s AND i.classoid = ''pg_catalog.pg_class''::pg_catalog.regclass AND i.objsubid = %2$s)
+               WHERE i.objoid = %1$s AND i.classoid = ''pg_catalog.%4$s''::pg_catalog.regclass AND i.objsubid = %2$s)
                ELSE palisade.acl(x.%3$I) END AS %3$I',
-            CASE item.name WHEN 'pg_class' THEN 'x.oid' ELSE 'x.attrelid' END,
-            CASE item.name WHEN 'pg_class' THEN '0' ELSE 'x.attnum' END, a.attname)
+            CASE item.name WHEN 'pg_attribute' THEN 'x.attrelid' ELSE 'x.oid' END,
+            CASE item.name WHEN 'pg_attribute' THEN 'x.attnum' ELSE '0' END, a.attname,
+            CASE item.name WHEN 'pg_proc' THEN 'pg_proc' ELSE 'pg_class' END)
         WHEN t.typname = '_aclitem' THEN format('palisade.acl(x.%1$I) AS %1$I', a.attname)
         WHEN t.typname = 'anyarray' THEN format('x.%1$I::text AS %1$I', a.attname)
         ELSE format('x.%I', a.attname) END, ', ' ORDER BY (a.attnum < 0), a.attnum)
