@@ -282,7 +282,7 @@ BEGIN
           THEN 'CASE WHEN x.typnamespace < 16384 OR x.typnamespace ' || seen || ' THEN x.typnamespace ELSE 11 END AS typnamespace'
         -- The domain's own check would speak of rows that the condition is about to leave out.
         WHEN t.typname IN ('regproc', 'regtype')
-          THEN format('CASE WHEN x.%1$I::oid < 16384 OR palisade.sees(%3$L, x.%1$I::oid) THEN x.%1$I::palisade.%2$I END AS %1$I',
+          THEN format('(CASE WHEN x.%1$I::oid < 16384 OR palisade.sees(%3$L, x.%1$I::oid) THEN x.%1$I END)::palisade.%2$I AS %1$I',
             a.attname, t.typname, CASE t.typname WHEN 'regproc' THEN 'pg_proc' ELSE 'pg_type' END)
         WHEN t.typname = '_regtype' THEN format('x.%1$I::palisade.regtype[] AS %1$I', a.attname)
         WHEN a.attname IN ('definition', 'indexdef', 'qual', 'with_check', 'prosrc') AND t.typname = 'text'
