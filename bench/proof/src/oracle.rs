@@ -57,9 +57,15 @@ impl Oracle {
     }
 }
 
+/// Whether a text stands in what was sent, forwards or backwards: attackers write names for `reverse` too.
+fn contains(sent: &[u8], text: &[u8]) -> bool {
+    let backwards: Vec<u8> = text.iter().rev().copied().collect();
+    spelled(sent, text) || spelled(sent, &backwards)
+}
+
 /// Whether a text stands in what was sent, in any case of letters and whatever else stands between its characters: an
 /// attacker spells names with escapes, comments and concatenations, and PostgreSQL says them back in one piece.
-fn contains(sent: &[u8], text: &[u8]) -> bool {
+fn spelled(sent: &[u8], text: &[u8]) -> bool {
     let mut wanted = text.iter();
     let mut next = wanted.next();
     for byte in sent {
@@ -102,6 +108,7 @@ mod tests {
             (format!("relation \"{}\"", tokens.name), &tokens.name, vec!["name"]),
             ("schema t_bbbbbbbbbbbbbbbbbbbb".into(), "SELECT * FROM T_bbbbbbbbbbbbbbbbbbbb.x", vec![]),
             ("schema t_bbbbbbbbbbbbbbbbbbbb".into(), "SELECT 't_bbbbbbbb' || 'bbbbbbbbbbbb'", vec![]),
+            ("schema t_bbbbbbbbbbbbbbbbbbbb".into(), "SELECT reverse('bbbbbbbbbbbbbbbbbbbb_t')", vec![]),
             ("schema t_bbbbbbbbbbbbbbbbbbbb".into(), "SELECT 18018::regclass", vec!["schema"]),
             (
                 "schema t_bbbbbbbbbbbbbbbbbbbb".into(),
