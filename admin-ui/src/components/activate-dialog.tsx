@@ -15,7 +15,7 @@ import { reasonText } from "../lib/draft";
 import type { PolicyDraft } from "../lib/policy-draft";
 import { FormField } from "./form-field";
 import { Loading } from "./loading";
-import { Modal } from "./modal";
+import { Modal, OrCancel } from "./modal";
 import { CheckView } from "./policy-check";
 import { ProblemAlert } from "./problem-alert";
 
@@ -42,14 +42,11 @@ function PolicyDialog({ title, verb, check, problem, busy, onClose, onConfirm }:
       onClose={onClose}
       onSubmit={form.handleSubmit(({ comment }) => onConfirm(comment))}
       footer={
-        <>
-          <Button variant="outline" onClick={onClose}>
-            Cancel
-          </Button>
+        <OrCancel onCancel={onClose}>
           <Button type="submit" disabled={!check?.usable} loading={busy}>
             {verb}
           </Button>
-        </>
+        </OrCancel>
       }
     >
       <Text>Every proxy judges by it within a second. Statements that run are not cut.</Text>

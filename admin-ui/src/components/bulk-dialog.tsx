@@ -7,7 +7,7 @@ import type { Tenant } from "../api/schemas";
 import { bulkPlan, runBulk, type BulkAction, type BulkResult } from "../lib/bulk";
 import { reasonText } from "../lib/draft";
 import { FormField } from "./form-field";
-import { Modal } from "./modal";
+import { Modal, OrCancel } from "./modal";
 
 interface BulkDialogProps {
   action: BulkAction;
@@ -48,14 +48,11 @@ export default function BulkDialog({ action, tenants, onClose }: BulkDialogProps
         over ? (
           <Button onClick={onClose}>Close</Button>
         ) : (
-          <>
-            <Button variant="outline" disabled={result !== null} onClick={onClose}>
-              Cancel
-            </Button>
+          <OrCancel onCancel={onClose} disabled={result !== null}>
             <Button type="submit" disabled={fits.length === 0} loading={result !== null}>
               {verb} {fits.length.toLocaleString()}
             </Button>
-          </>
+          </OrCancel>
         )
       }
     >

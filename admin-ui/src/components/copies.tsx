@@ -12,7 +12,7 @@ import { saveBlob } from "../lib/download";
 import { ActionButton } from "./action-button";
 import { Credentials } from "./credentials";
 import { FormField } from "./form-field";
-import { Modal } from "./modal";
+import { Modal, OrCancel } from "./modal";
 import { ProblemAlert } from "./problem-alert";
 import { Section } from "./section";
 
@@ -57,14 +57,11 @@ function ExportDialog({ tenant, onClose }: { tenant: Tenant; onClose: () => void
       open
       onClose={onClose}
       footer={
-        <>
-          <Button variant="outline" onClick={onClose}>
-            Cancel
-          </Button>
+        <OrCancel onCancel={onClose}>
           <Button loading={copy.isPending} loadingText="Reading …" onClick={start}>
             Download
           </Button>
-        </>
+        </OrCancel>
       }
     >
       <Text>A file of SQL statements, as pg_dump writes it. It holds the tenant&apos;s data.</Text>
@@ -101,14 +98,11 @@ function CloneDialog({ tenant, onClose }: { tenant: Tenant; onClose: () => void 
       onClose={onClose}
       onSubmit={form.handleSubmit((body) => clone.mutate({ body, key }))}
       footer={
-        <>
-          <Button variant="outline" onClick={onClose}>
-            Cancel
-          </Button>
+        <OrCancel onCancel={onClose}>
           <Button type="submit" loading={clone.isPending}>
             Clone
           </Button>
-        </>
+        </OrCancel>
       }
     >
       <Text>A new tenant with this one&apos;s tables and data, and with logins of its own.</Text>

@@ -8,7 +8,7 @@ import type { RollbackPlan } from "../api/schemas";
 import { reasonText } from "../lib/draft";
 import { FormField } from "./form-field";
 import { Loading } from "./loading";
-import { Modal } from "./modal";
+import { Modal, OrCancel } from "./modal";
 import { ProblemAlert } from "./problem-alert";
 
 /** The form's rules: the slug must be typed exactly. */
@@ -52,14 +52,11 @@ export function DangerDialog({ slug, verb, danger, onClose }: DangerDialogProps)
       onClose={onClose}
       onSubmit={submit}
       footer={
-        <>
-          <Button variant="outline" onClick={onClose}>
-            Cancel
-          </Button>
+        <OrCancel onCancel={onClose}>
           <Button type="submit" colorPalette="red" disabled={!plan.data} loading={deed.isPending}>
             {verb}
           </Button>
-        </>
+        </OrCancel>
       }
     >
       {(plan.isPending || plan.isIdle) && <Loading what="what will happen" />}

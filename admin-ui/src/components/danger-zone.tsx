@@ -10,7 +10,7 @@ import { localTime } from "../lib/time";
 import { ActionButton } from "./action-button";
 import { DangerDialog } from "./danger-dialog";
 import { FormField } from "./form-field";
-import { Modal } from "./modal";
+import { Modal, OrCancel } from "./modal";
 import { ProblemAlert } from "./problem-alert";
 import { Section } from "./section";
 
@@ -124,14 +124,11 @@ function UndeleteDialog({ tenant, onClose }: { tenant: Tenant; onClose: () => vo
         submit();
       }}
       footer={
-        <>
-          <Button variant="outline" onClick={onClose}>
-            Cancel
-          </Button>
+        <OrCancel onCancel={onClose}>
           <Button type="submit" loading={undelete.isPending}>
             Undelete
           </Button>
-        </>
+        </OrCancel>
       }
     >
       <FormField label="Another slug" help="Only where the old one has been taken.">

@@ -8,7 +8,7 @@ import { ActionButton } from "./action-button";
 import { Credentials } from "./credentials";
 import { DataTable, type Columns } from "./data-table";
 import { FormField } from "./form-field";
-import { Modal } from "./modal";
+import { Modal, OrCancel } from "./modal";
 import { ProblemAlert } from "./problem-alert";
 import { Section } from "./section";
 
@@ -103,17 +103,14 @@ function RotateDialog({ tenant, login, onClose }: RotateDialogProps) {
       alert
       onClose={onClose}
       footer={
-        <>
-          <Button variant="outline" onClick={onClose}>
-            Cancel
-          </Button>
+        <OrCancel onCancel={onClose}>
           <Button
             loading={rotation.isPending}
             onClick={() => rotation.mutate({ login, graceSeconds: Number(grace) })}
           >
             Make a new secret
           </Button>
-        </>
+        </OrCancel>
       }
     >
       <Text>The login gets a new secret, which is shown once.</Text>

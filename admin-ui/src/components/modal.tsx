@@ -1,4 +1,4 @@
-import { CloseButton, Dialog, Portal } from "@chakra-ui/react";
+import { Button, CloseButton, Dialog, Portal } from "@chakra-ui/react";
 import type { FormEvent, ReactNode } from "react";
 
 interface ModalProps {
@@ -62,5 +62,25 @@ export function Modal(props: ModalProps) {
         </Dialog.Positioner>
       </Portal>
     </Dialog.Root>
+  );
+}
+
+/** A footer's buttons behind one that leaves everything as it is. */
+export function OrCancel({
+  onCancel,
+  disabled,
+  children,
+}: {
+  onCancel: () => void;
+  disabled?: boolean;
+  children: ReactNode;
+}) {
+  return (
+    <>
+      <Button variant="outline" disabled={disabled} onClick={onCancel}>
+        Cancel
+      </Button>
+      {children}
+    </>
   );
 }

@@ -6,7 +6,7 @@ import { useCreateToken } from "../api/tokens";
 import { useWhoami } from "../api/queries";
 import { CodeBox } from "./code-box";
 import { FormField } from "./form-field";
-import { Modal } from "./modal";
+import { Modal, OrCancel } from "./modal";
 import { ProblemAlert } from "./problem-alert";
 
 const ROLES = ["viewer", "auditor", "operator", "security", "admin", "owner"];
@@ -61,14 +61,11 @@ export function NewToken({ onClose }: { onClose: () => void }) {
       onClose={onClose}
       onSubmit={submit}
       footer={
-        <>
-          <Button variant="outline" onClick={onClose}>
-            Cancel
-          </Button>
+        <OrCancel onCancel={onClose}>
           <Button type="submit" loading={creation.isPending}>
             Make the token
           </Button>
-        </>
+        </OrCancel>
       }
     >
       <FormField label="Name" required error={errors.name?.message}>

@@ -4,7 +4,7 @@ import { usePolicy, usePolicyMode, type Mode } from "../api/policy";
 import type { Tenant } from "../api/schemas";
 import { ActionButton } from "./action-button";
 import { Loading } from "./loading";
-import { Modal } from "./modal";
+import { Modal, OrCancel } from "./modal";
 import { ProblemAlert } from "./problem-alert";
 import { Section } from "./section";
 
@@ -57,14 +57,11 @@ function ModeDialog({ tenant, mode, onClose }: { tenant: Tenant; mode: Mode; onC
       alert
       onClose={onClose}
       footer={
-        <>
-          <Button variant="outline" onClick={onClose}>
-            Cancel
-          </Button>
+        <OrCancel onCancel={onClose}>
           <Button loading={change.isPending} onClick={() => change.mutate(mode, { onSuccess: onClose })}>
             {verb}
           </Button>
-        </>
+        </OrCancel>
       }
     >
       <Text>{EFFECTS[mode]}</Text>

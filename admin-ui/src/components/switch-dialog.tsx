@@ -6,7 +6,7 @@ import { useSwitchTenant } from "../api/queries";
 import type { Tenant } from "../api/schemas";
 import { reasonText } from "../lib/draft";
 import { FormField } from "./form-field";
-import { Modal } from "./modal";
+import { Modal, OrCancel } from "./modal";
 import { ProblemAlert } from "./problem-alert";
 
 const schema = z.object({ reason: reasonText });
@@ -38,14 +38,11 @@ export function SwitchDialog({ tenant, action, onClose }: SwitchDialogProps) {
       onClose={onClose}
       onSubmit={submit}
       footer={
-        <>
-          <Button variant="outline" onClick={onClose}>
-            Cancel
-          </Button>
+        <OrCancel onCancel={onClose}>
           <Button type="submit" loading={change.isPending}>
             {title}
           </Button>
-        </>
+        </OrCancel>
       }
     >
       <Text>{effect}</Text>

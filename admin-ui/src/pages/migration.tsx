@@ -8,7 +8,7 @@ import { ActionButton } from "../components/action-button";
 import { Facts } from "../components/facts";
 import { HeatMap } from "../components/heat-map";
 import { Loading } from "../components/loading";
-import { Modal } from "../components/modal";
+import { Modal, OrCancel } from "../components/modal";
 import { PageHead } from "../components/page-head";
 import { ProblemAlert } from "../components/problem-alert";
 import { Section } from "../components/section";
@@ -111,10 +111,7 @@ function Moves({ migration }: { migration: Migration }) {
           alert
           onClose={() => setAsked(null)}
           footer={
-            <>
-              <Button variant="outline" onClick={() => setAsked(null)}>
-                Cancel
-              </Button>
+            <OrCancel onCancel={() => setAsked(null)}>
               <Button
                 colorPalette="red"
                 onClick={() => {
@@ -124,7 +121,7 @@ function Moves({ migration }: { migration: Migration }) {
               >
                 {asked.text}
               </Button>
-            </>
+            </OrCancel>
           }
         >
           <Text>{asked.sure}</Text>

@@ -7,7 +7,7 @@ import { DataTable, type Columns } from "../components/data-table";
 import { Empty } from "../components/empty";
 import { Forbidden } from "../components/forbidden";
 import { Loading } from "../components/loading";
-import { Modal } from "../components/modal";
+import { Modal, OrCancel } from "../components/modal";
 import { NewToken } from "../components/new-token";
 import { PageHead } from "../components/page-head";
 import { ProblemAlert } from "../components/problem-alert";
@@ -111,10 +111,7 @@ function RevokeDialog({ token, onClose }: { token: ApiToken; onClose: () => void
       alert
       onClose={onClose}
       footer={
-        <>
-          <Button variant="outline" onClick={onClose}>
-            Cancel
-          </Button>
+        <OrCancel onCancel={onClose}>
           <Button
             colorPalette="red"
             loading={revocation.isPending}
@@ -122,7 +119,7 @@ function RevokeDialog({ token, onClose }: { token: ApiToken; onClose: () => void
           >
             Revoke
           </Button>
-        </>
+        </OrCancel>
       }
     >
       <Text>Programs that use it are refused from now on. This cannot be undone.</Text>
