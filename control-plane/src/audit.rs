@@ -1,12 +1,15 @@
 //! Audit events: written in the transaction of the change that they describe, found again by what they hold.
 
-use palisade_catalog::audit::{Class, Decision, Event, Plane};
+use palisade_catalog::audit::{Event, INSERT};
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row, Transaction};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
+
+use crate::Shared;
+use crate::http::problem::Problem;
 
 /// What a reader asks for.
 #[derive(Debug, Default, Clone, serde::Deserialize, IntoParams)]
@@ -112,34 +115,15 @@ impl Asked {
 
 /// Writes an event.
 pub(crate) async fn insert(client: &Transaction<'_>, event: &Event) -> Result<(), Error> {
-    let class = match event.class {
-        Class::A => "A",
-        Class::B => "B",
-        Class::C => "C",
-    };
-    let plane = if event.plane == Plane::Data { "data" } else { "control" };
-    let decision = if event.decision == Decision::Allow { "allow" } else { "deny" };
-    // An event is made of strings, numbers and times: it always has a JSON form.
-    let body = serde_json::to_value(event).unwrap_or_default();
-    client
-        .execute(
-            "INSERT INTO palisade_control.audit_events
-               (id, at, class, plane, action, decision, result, actor, tenant_id, event)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING",
-            &[
-                &event.id,
-                &event.at,
-                &class,
-                &plane,
-                &event.action,
-                &decision,
-                &event.result,
-                &event.actor,
-                &event.tenant_id,
-                &body,
-            ],
-        )
-        .await?;
+    client.execute(INSERT, &[&event.to_json()]).await.map(|_| ())
+}
+
+/// Writes an event that is about no other change.
+pub(crate) async fn record(shared: &Shared, event: &Event) -> Result<(), Problem> {
+    let mut client = shared.pool.get().await?;
+    let tx = client.transaction().await?;
+    insert(&tx, event).await?;
+    tx.commit().await?;
     Ok(())
 }
 

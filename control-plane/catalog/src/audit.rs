@@ -8,6 +8,13 @@ use uuid::Uuid;
 /// Version of this schema; a reader refuses a higher one.
 pub const SCHEMA_VERSION: u16 = 1;
 
+/// Writes an event, given as JSON: both planes'. One that is there already stays as it is.
+pub const INSERT: &str = "INSERT INTO palisade_control.audit_events
+    (id, at, class, plane, action, decision, result, actor, tenant_id, event)
+  SELECT (e ->> 'id')::uuid, (e ->> 'at')::timestamptz, e ->> 'class', e ->> 'plane', e ->> 'action', e ->> 'decision',
+    e ->> 'result', e ->> 'actor', e ->> 'tenant_id', e
+  FROM (VALUES ($1::jsonb)) AS given (e) ON CONFLICT DO NOTHING";
+
 /// How carefully an event is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -114,6 +121,12 @@ pub struct Event {
 }
 
 impl Event {
+    /// For [`INSERT`]. An event is made of strings, numbers and times: it always has a JSON form.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     /// Notes the shape of the statement, with its fingerprint.
     pub fn set_shape(&mut self, shape: Option<String>) {
         let digest = shape.as_deref().map(|shape| Sha256::digest(shape.as_bytes()));

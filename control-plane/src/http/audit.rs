@@ -2,6 +2,7 @@
 
 mod download;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -65,7 +66,21 @@ pub(crate) struct HistogramQuery {
     /// Seconds of a stretch, 1 to 86400; a 60th of the time that is asked for unless given.
     bucket_seconds: Option<i64>,
     #[serde(flatten)]
-    filter: std::collections::BTreeMap<String, String>,
+    filter: Rest,
+}
+
+/// What is left over of a query string: the list's filter, with its own refusals.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Rest(BTreeMap<String, String>);
+
+impl Rest {
+    fn read(&self) -> Result<audit::Asked, Problem> {
+        let given = serde_json::to_value(&self.0).unwrap_or_default();
+        let filter =
+            serde_json::from_value(given).map_err(|error| Problem::bad_request(error.to_string()))?;
+        read(filter)
+    }
 }
 
 /// Count events by time
@@ -79,10 +94,7 @@ pub(crate) async fn histogram(
     State(shared): State<Arc<Shared>>,
     Asked(query): Asked<HistogramQuery>,
 ) -> Result<Json<Histogram>, Problem> {
-    // What is left over is the list's filter, with its own refusals.
-    let given = serde_json::to_value(&query.filter).unwrap_or_default();
-    let filter = serde_json::from_value(given).map_err(|error| Problem::bad_request(error.to_string()))?;
-    let mut asked = read(filter)?;
+    let mut asked = query.filter.read()?;
     let now = OffsetDateTime::now_utc();
     let since = *asked.since.get_or_insert(now - time::Duration::days(1));
     let span = (asked.until.unwrap_or(now) - since).whole_seconds().max(1);

@@ -316,11 +316,7 @@ async fn record(
     if suppressed > 0 {
         event.detail = serde_json::json!({ "not_written_before": suppressed });
     }
-    let mut client = shared.pool.get().await?;
-    let tx = client.transaction().await?;
-    audit::insert(&tx, &event).await?;
-    tx.commit().await?;
-    Ok(())
+    audit::record(shared, &event).await
 }
 
 #[cfg(test)]

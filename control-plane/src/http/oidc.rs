@@ -118,23 +118,15 @@ pub(crate) async fn callback(
             event.decision = palisade_catalog::audit::Decision::Deny;
             event.result = "denied".into();
             event.detail = serde_json::json!({ "reason": problem.detail });
-            record(&shared, &event).await?;
+            audit::record(&shared, &event).await?;
             return Err(problem);
         }
     };
     let (id, _) = session::begin(&shared, &caller).await?;
-    record(&shared, &provision::system_event("session.open", &caller.subject)).await?;
+    audit::record(&shared, &provision::system_event("session.open", &caller.subject)).await?;
     let cookies =
         [(SET_COOKIE, session::line(&shared, COOKIE, "", 0)), (SET_COOKIE, session::set(&shared, &id))];
     Ok((StatusCode::SEE_OTHER, AppendHeaders(cookies), [(LOCATION, return_to)]).into_response())
-}
-
-async fn record(shared: &Shared, event: &palisade_catalog::audit::Event) -> Result<(), Problem> {
-    let mut client = shared.pool.get().await?;
-    let tx = client.transaction().await?;
-    audit::insert(&tx, event).await?;
-    tx.commit().await?;
-    Ok(())
 }
 
 fn configured(shared: &Shared) -> Result<&OidcConfig, Problem> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use palisade_catalog::audit::{Class, Decision, Event, Plane};
+use palisade_catalog::audit::{Class, Event, INSERT, Plane};
 use time::OffsetDateTime;
 
 use super::spool::{self, Found, Place, State};
@@ -57,10 +57,11 @@ async fn batch(
     let at = spool::shipped(folder, &segments);
     let (found, next) = spool::read(folder, at, end, BATCH_EVENTS)?;
     for found in &found {
-        match found {
-            Found::Event(event) => insert(client, event).await?,
-            Found::Damaged(place, bytes) => insert(client, &damaged(folder, *place, *bytes)).await?,
-        }
+        let event = match found {
+            Found::Event(event) => event.to_json(),
+            Found::Damaged(place, bytes) => damaged(folder, *place, *bytes).to_json(),
+        };
+        client.execute(INSERT, &[&event]).await?;
     }
     if next != at {
         spool::mark(folder, next)?;
@@ -92,35 +93,4 @@ fn damaged(folder: &Path, place: Place, bytes: u64) -> Event {
         "segment": place.segment, "offset": place.offset, "bytes": bytes,
     });
     event
-}
-
-async fn insert(client: &tokio_postgres::Client, event: &Event) -> Result<(), tokio_postgres::Error> {
-    let class = match event.class {
-        Class::A => "A",
-        Class::B => "B",
-        Class::C => "C",
-    };
-    let plane = if event.plane == Plane::Data { "data" } else { "control" };
-    let decision = if event.decision == Decision::Allow { "allow" } else { "deny" };
-    let body = serde_json::to_value(event).unwrap_or_default();
-    client
-        .execute(
-            "INSERT INTO palisade_control.audit_events
-               (id, at, class, plane, action, decision, result, actor, tenant_id, event)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
-            &[
-                &event.id,
-                &event.at,
-                &class,
-                &plane,
-                &event.action,
-                &decision,
-                &event.result,
-                &event.actor,
-                &event.tenant_id,
-                &body,
-            ],
-        )
-        .await?;
-    Ok(())
 }

@@ -27,7 +27,7 @@ const PAGE_EVENTS: i64 = 500;
 pub(crate) struct ExportQuery {
     format: Option<String>,
     #[serde(flatten)]
-    filter: std::collections::BTreeMap<String, String>,
+    filter: super::Rest,
 }
 
 /// Export events
@@ -45,9 +45,7 @@ pub(crate) async fn export(
     let name = query.format.as_deref().unwrap_or("jsonl");
     let format =
         Format::named(name).ok_or_else(|| Problem::invalid("format must be jsonl, csv, ocsf or cef"))?;
-    let given = serde_json::to_value(&query.filter).unwrap_or_default();
-    let filter = serde_json::from_value(given).map_err(|error| Problem::bad_request(error.to_string()))?;
-    let asked = super::read(filter)?;
+    let asked = query.filter.read()?;
     let place = place(&shared)?;
     on_record(
         &shared,
@@ -214,11 +212,7 @@ async fn on_record(
     action: &str,
     detail: serde_json::Value,
 ) -> Result<(), Problem> {
-    let mut client = shared.pool.get().await?;
-    let tx = client.transaction().await?;
     let mut event = provision::system_event(action, &caller.subject);
     event.detail = detail;
-    audit::insert(&tx, &event).await?;
-    tx.commit().await?;
-    Ok(())
+    audit::record(shared, &event).await
 }

@@ -190,12 +190,8 @@ async fn active(shared: &Shared, id: &str) -> Result<(Tenant, OwnedSemaphorePerm
 }
 
 async fn on_record(shared: &Shared, caller: &Caller, tenant: &Tenant, action: &str) -> Result<(), Problem> {
-    let mut client = shared.pool.get().await?;
-    let tx = client.transaction().await?;
     let mut event = event(action, &caller.subject, &tenant.typed_id()?, Uuid::now_v7());
     event.operation = None;
     event.tenant = Some(tenant.slug.clone());
-    audit::insert(&tx, &event).await?;
-    tx.commit().await?;
-    Ok(())
+    audit::record(shared, &event).await
 }
