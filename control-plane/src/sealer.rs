@@ -63,14 +63,10 @@ async fn once(shared: &Shared, memory: &mut Memory, sign: bool) -> Result<u64, P
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;
     let Log { key, mut tree, kept } = open(shared, &tx, true).await?;
-    unaltered(&tx, &key, &tree, kept.size(), memory).await?;
+    let newest = unaltered(&tx, &key, &tree, kept.size(), memory).await?;
     let sealed = number(&tx, &mut tree).await?;
-    let newest: i64 = tx
-        .query_one("SELECT coalesce(max(size), -1) FROM palisade_control.audit_checkpoints", &[])
-        .await?
-        .get(0);
-    let since = tree.size().saturating_sub(u64::try_from(newest).unwrap_or_default());
-    let unsigned = newest < 0 || since > 0;
+    let since = tree.size() - newest.as_ref().map_or(0, |checkpoint| checkpoint.size);
+    let unsigned = newest.is_none() || since > 0;
     let due = memory.signed_at.is_none_or(|at| at.elapsed() >= CHECKPOINT_INTERVAL);
     let mut signed = None;
     if unsigned && (sign || due || since >= CHECKPOINT_EVENTS) {
@@ -119,14 +115,14 @@ fn signed_size(size: u64) -> Result<i64, Problem> {
     i64::try_from(size).map_err(|_| Problem::internal("the audit log is too long".into()))
 }
 
-/// Refuses to go on with a log that does not fit what was signed last.
+/// The newest checkpoint. Refuses to go on with a log that does not fit what was signed last.
 async fn unaltered(
     tx: &Transaction<'_>,
     key: &Key,
     tree: &Tree,
     kept: u64,
     memory: &Memory,
-) -> Result<(), Problem> {
+) -> Result<Option<Checkpoint>, Problem> {
     let altered = |what: &str| {
         Problem::internal(format!("{what}: the audit log was altered; run `palisade audit verify`"))
     };
@@ -147,7 +143,7 @@ async fn unaltered(
             return Err(altered(&format!("a checkpoint of {} events does not fit", known.size)));
         }
     }
-    Ok(())
+    Ok(newest)
 }
 
 /// Gives the events that have none a number, in the order of their times.
