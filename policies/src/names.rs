@@ -99,26 +99,34 @@ static FUNCTIONS: LazyLock<HashMap<&'static str, FunctionUse>> = LazyLock::new(|
 static TYPES: LazyLock<std::collections::HashSet<&'static str>> =
     LazyLock::new(|| lines(include_str!("../data/types.csv")).collect());
 
-/// Types whose values are numbers of objects that are shown as names.
-const OBJECT_TYPES: [&str; 11] = [
-    "regclass",
-    "regproc",
-    "regprocedure",
-    "regtype",
-    "regnamespace",
-    "regrole",
-    "regcollation",
-    "regoper",
-    "regoperator",
-    "regconfig",
-    "regdictionary",
+/// Types whose values are numbers of objects that are shown as names: their numbers, those of their arrays, their names
+/// (`pg_type.dat`).
+const OBJECT_TYPES: [(u32, u32, &str); 11] = [
+    (24, 1008, "regproc"),
+    (2202, 2207, "regprocedure"),
+    (2203, 2208, "regoper"),
+    (2204, 2209, "regoperator"),
+    (2205, 2210, "regclass"),
+    (2206, 2211, "regtype"),
+    (3734, 3735, "regconfig"),
+    (3769, 3770, "regdictionary"),
+    (4089, 4090, "regnamespace"),
+    (4096, 4097, "regrole"),
+    (4191, 4192, "regcollation"),
 ];
 
 /// Whether a type, or the elements of an array type, are numbers of objects that are shown as names. PostgreSQL shows any
 /// object's name to anybody: schema `palisade` has a domain of the same name that refuses what is not in sight.
 #[must_use]
 pub fn is_object_type(name: &str) -> bool {
-    OBJECT_TYPES.contains(&name.strip_prefix('_').unwrap_or(name))
+    let name = name.strip_prefix('_').unwrap_or(name);
+    OBJECT_TYPES.iter().any(|(.., known)| *known == name)
+}
+
+/// The name of such a type by its number, or by its array's.
+#[must_use]
+pub fn object_type(number: u32) -> Option<&'static str> {
+    OBJECT_TYPES.iter().find(|(one, many, _)| [*one, *many].contains(&number)).map(|(.., name)| *name)
 }
 
 /// Functions that name things, but not by an argument of a type of [`is_object_type`].

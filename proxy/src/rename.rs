@@ -1,5 +1,6 @@
 //! Physical names never reach a client: in errors and notices they become the tenant's own.
 
+use palisade_catalog::names::schema_of;
 use palisade_policies::names::{self, FunctionUse};
 use palisade_wire::error::Fields;
 
@@ -43,10 +44,10 @@ impl Names {
         }
         let own =
             self.pairs.iter().find(|(_, logical)| logical == "public").map(|(schema, _)| schema.as_str());
-        let name =
-            words(fields.get(b'M')?).find(|word| physical(word).is_some_and(|schema| Some(schema) != own))?;
+        let name = words(fields.get(b'M')?)
+            .find(|word| schema_of(word).is_some_and(|schema| Some(schema) != own))?;
         let (sqlstate, kind) =
-            if physical(name) == Some(name) { ("3F000", "schema") } else { ("42704", "role") };
+            if schema_of(name) == Some(name) { ("3F000", "schema") } else { ("42704", "role") };
         Some(Fields::new("ERROR", sqlstate, &format!("{kind} \"{name}\" does not exist")))
     }
 
@@ -65,14 +66,6 @@ impl Names {
 /// The identifiers of a text.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-}
-
-/// The schema in a name of the shape that physical schemas and roles have: `t_`, 20 characters of base32, and for a role
-/// an underscore and more.
-fn physical(word: &str) -> Option<&str> {
-    let schema = word.get(..22).filter(|schema| schema.starts_with("t_"))?;
-    let base32 = schema.bytes().skip(2).all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'));
-    (base32 && matches!(word.as_bytes().get(22), None | Some(b'_'))).then_some(schema)
 }
 
 /// Whether a line of a context is of a function in schema `palisade`. PostgreSQL leaves the schema out for SQL functions:

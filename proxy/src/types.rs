@@ -3,27 +3,13 @@
 
 use std::collections::HashSet;
 
+use palisade_policies::names;
 use parking_lot::Mutex;
 
 /// Numbers below this are of the types that PostgreSQL was made with (`FirstNormalObjectId`).
 const FIRST_OWN: u32 = 16_384;
 /// Most types of one login that are remembered as its tenant's; beyond it they are asked for again.
 const REMEMBERED: usize = 4_096;
-
-/// PostgreSQL's types whose values are numbers of objects and are shown as names, and their arrays (`pg_type.dat`).
-const OBJECT_TYPES: [(u32, u32, &str); 11] = [
-    (24, 1008, "regproc"),
-    (2202, 2207, "regprocedure"),
-    (2203, 2208, "regoper"),
-    (2204, 2209, "regoperator"),
-    (2205, 2210, "regclass"),
-    (2206, 2211, "regtype"),
-    (3734, 3735, "regconfig"),
-    (3769, 3770, "regdictionary"),
-    (4089, 4090, "regnamespace"),
-    (4096, 4097, "regrole"),
-    (4191, 4192, "regcollation"),
-];
 
 /// A type that must be named in the statement itself, where its values are looked at.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,9 +31,7 @@ impl Types {
         let numbers = numbers.map(|bytes| u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
         let mut unknown = Vec::new();
         for number in numbers {
-            if let Some((_, _, name)) =
-                OBJECT_TYPES.iter().find(|(one, many, _)| [*one, *many].contains(&number))
-            {
+            if let Some(name) = names::object_type(number) {
                 return Err(TypeName(name));
             }
             if number >= FIRST_OWN && !unknown.contains(&number) && !self.permitted.lock().contains(&number) {

@@ -1,7 +1,7 @@
 //! Physical names in PostgreSQL, made from the tenant's id and nothing else: renaming a tenant is a row update, and a
 //! name that leaks tells nothing.
 
-use crate::ids::{RoleKind, TenantId};
+use crate::ids::{RoleKind, TENANT_ID_CHARS, TenantId};
 
 /// The schema that holds Palisade's own tables. No tenant role has any right in it.
 pub const CONTROL_SCHEMA: &str = "palisade_control";
@@ -22,6 +22,14 @@ pub const LOGICAL_SCHEMA: &str = "public";
 #[must_use]
 pub fn schema(tenant: &TenantId) -> String {
     format!("t_{tenant}")
+}
+
+/// The schema in a name of the shape that [`schema`] and the roles' names have; `None` where it has another.
+#[must_use]
+pub fn schema_of(name: &str) -> Option<&str> {
+    let (schema, behind) = name.split_at_checked("t_".len() + TENANT_ID_CHARS)?;
+    let physical = schema.strip_prefix("t_").is_some_and(|id| TenantId::parse(id).is_ok());
+    (physical && (behind.is_empty() || behind.starts_with('_'))).then_some(schema)
 }
 
 /// `t_<id>_owner`: owns the tenant's objects, cannot log in.
