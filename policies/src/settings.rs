@@ -58,6 +58,11 @@ fn bytes_of(unit: &str) -> Option<f64> {
     })
 }
 
+/// The unit of a number without one, in bytes: settings of buffers count blocks (`BLCKSZ`).
+fn unit_of(word: &str) -> Option<f64> {
+    if word == "block" { Some(8192.0) } else { bytes_of(word) }
+}
+
 static SETTINGS: LazyLock<HashMap<&'static str, Most>> = LazyLock::new(|| {
     include_str!("../data/settings.csv")
         .lines()
@@ -72,8 +77,7 @@ static SETTINGS: LazyLock<HashMap<&'static str, Most>> = LazyLock::new(|| {
 /// A line's limit: `1GB,kB` (the most, and the unit of a number without one), `8`, or nothing. One that cannot be read
 /// permits nothing.
 fn limit(text: &str) -> Most {
-    let (most, unit) = text.split_once(',').map_or((text, None), |(most, unit)| (most, bytes_of(unit)));
-    let unit = unit.or_else(|| (text.contains(',')).then_some(8192.0));
+    let (most, unit) = text.split_once(',').map_or((text, None), |(most, unit)| (most, unit_of(unit)));
     let end = most.find(|c: char| !c.is_ascii_digit()).unwrap_or(most.len());
     let factor = if most[end..].is_empty() { Some(1.0) } else { bytes_of(&most[end..]) };
     match (most[..end].parse::<f64>(), factor) {

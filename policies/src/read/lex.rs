@@ -237,14 +237,7 @@ impl<'t> Tokens<'t> {
             if self.is_name(index) && !after_dot && word == "public" && self.is_dot(index + 1) {
                 out.push(BodyName::Schema(range));
             } else if self.is_name(index) && replaced(&word) && follows(Token::Ascii40) {
-                let start = match after_dot {
-                    false => range.start,
-                    true if index < 2 => continue,
-                    true => match self.range(index - 2) {
-                        Some(schema) if folded(&self.text[schema.clone()]) == "pg_catalog" => schema.start,
-                        _ => continue,
-                    },
-                };
+                let Some(start) = self.own_start(index) else { continue };
                 out.push(BodyName::Function { range: start..range.end, name: word });
             } else if let Some(start) =
                 self.object_type(index, &word).or_else(|| self.object_function(index, &word))
