@@ -48,6 +48,9 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
 /// Waits, after a start, until the catalog was asked once or that takes too long: a client must not be turned away because
 /// the snapshot file is a little older than its login.
 pub(crate) async fn asked(shared: &Shared) {
+    if *shared.asked.borrow() {
+        return;
+    }
     let mut asked = shared.asked.subscribe();
     // Too long, or the end of the process: the last known tenants are served.
     let _ = tokio::time::timeout(FIRST_ANSWER, asked.wait_for(|asked| *asked)).await;

@@ -67,9 +67,7 @@ async fn client(shared: Arc<Shared>, mut stream: TcpStream, address: SocketAddr)
     };
     // Latency matters more than packets; a socket that refuses this still works.
     let _ = stream.set_nodelay(true);
-    if !*shared.asked.borrow() {
-        follower::asked(&shared).await;
-    }
+    follower::asked(&shared).await;
     let limit = Duration::from_millis(shared.config().authentication_timeout_ms);
     let entered = tokio::time::timeout(limit, Box::pin(startup::enter(&shared, stream, address))).await;
     let Ok(Some(session)) = entered else { return };
