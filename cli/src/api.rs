@@ -88,36 +88,29 @@ impl Api {
 
     /// A stream of events, behind an event's id.
     pub(crate) fn stream(&self, path: &str, last: Option<&str>) -> Result<impl std::io::BufRead + use<>> {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-        let mut request = agent.get(self.url(path)).header("Authorization", self.bearer());
+        let mut request = patient().get(self.url(path)).header("Authorization", self.bearer());
         if let Some(last) = last {
             request = request.header("Last-Event-ID", last);
         }
-        let response = request.call().map_err(|error| self.away(error))?;
-        if !response.status().is_success() {
-            self.answer(Ok(response))?;
-            bail!("the control plane gave no stream");
-        }
-        Ok(std::io::BufReader::new(response.into_body().into_reader()))
+        Ok(std::io::BufReader::new(self.body(request.call())?))
     }
 
     /// GET a path; the answer as bytes, as they come.
     pub(crate) fn read(&self, path: &str) -> Result<impl std::io::Read + use<>> {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-        let request = agent.get(self.url(path)).header("Authorization", self.bearer());
-        let response = request.call().map_err(|error| self.away(error))?;
-        if !response.status().is_success() {
-            self.answer(Ok(response))?;
-            bail!("the control plane gave no answer");
-        }
-        Ok(response.into_body().into_reader())
+        self.body(patient().get(self.url(path)).header("Authorization", self.bearer()).call())
     }
 
     /// POST a body; the answer as bytes, as they come.
     pub(crate) fn download(&self, path: &str, body: &Value) -> Result<impl std::io::Read + use<>> {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-        let request = agent.post(self.url(path)).header("Authorization", self.bearer());
-        let response = request.send_json(body).map_err(|error| self.away(error))?;
+        self.body(patient().post(self.url(path)).header("Authorization", self.bearer()).send_json(body))
+    }
+
+    /// The body of an answer as it comes; a refusal is said as every other.
+    fn body(
+        &self,
+        sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<impl std::io::Read + use<>> {
+        let response = sent.map_err(|error| self.away(error))?;
         if !response.status().is_success() {
             self.answer(Ok(response))?;
             bail!("the control plane gave no answer");
@@ -160,6 +153,11 @@ impl Api {
 struct Refused {
     status: u16,
     said: String,
+}
+
+/// For answers that take as long as they take.
+fn patient() -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).build().new_agent()
 }
 
 /// The control plane is not there.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::lab::Lab;
-use crate::wire::{Address, Ended, Wire, simple};
+use crate::wire::{Address, Ended, Wire, messages, simple};
 
 /// How often a victim does something.
 const PACE: Duration = Duration::from_millis(20);
@@ -99,25 +99,13 @@ impl Victim {
                 }
             }
             seen.milliseconds.push(started.elapsed().as_secs_f64() * 1000.0);
-            if notified(&wire.received) {
+            if messages(&wire.received).any(|(tag, _)| tag == b'A') {
                 seen.disturbed.push("a notification that nobody of it sent".into());
             }
             std::thread::sleep(PACE);
         }
         seen
     }
-}
-
-/// Whether a NotificationResponse stands among whole messages.
-fn notified(received: &[u8]) -> bool {
-    let mut at = 0;
-    while let Some([tag, a, b, c, d]) = received.get(at..at + 5).and_then(|h| h.first_chunk::<5>()) {
-        if *tag == b'A' {
-            return true;
-        }
-        at += 1 + u32::from_be_bytes([*a, *b, *c, *d]).max(4) as usize;
-    }
-    false
 }
 
 /// The first row of a statement that must succeed.

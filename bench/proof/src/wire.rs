@@ -146,19 +146,9 @@ impl Wire {
     pub(crate) fn frame(&mut self, until: Instant) -> Result<Option<(u8, Vec<u8>)>> {
         let mut buffer = [0u8; 64 << 10];
         loop {
-            if let Some([tag, a, b, c, d]) =
-                self.received.get(self.at..self.at + 5).and_then(|h| h.first_chunk())
-            {
-                let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
-                if length < 4 {
-                    bail!("a message of {length} bytes");
-                }
-                if self.received.len() > self.at + length {
-                    let body = self.received[self.at + 5..self.at + 1 + length].to_vec();
-                    let tag = *tag;
-                    self.at += 1 + length;
-                    return Ok(Some((tag, body)));
-                }
+            if let Some(message) = message(&self.received[self.at..])? {
+                self.at += 5 + message.1.len();
+                return Ok(Some((message.0, message.1.to_vec())));
             }
             if self.received.len() > MOST_BYTES {
                 bail!("the answer is too long");
@@ -183,19 +173,36 @@ impl Wire {
 
     /// The columns of the first row of an answer, and its first error.
     pub(crate) fn first_row(&self) -> (Option<Vec<String>>, Option<String>) {
-        let (mut at, mut row, mut error) = (0, None, None);
-        while let Some([tag, a, b, c, d]) = self.received.get(at..at + 5).and_then(|h| h.first_chunk::<5>()) {
-            let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
-            let Some(body) = self.received.get(at + 5..at + 1 + length) else { break };
+        let (mut row, mut error) = (None, None);
+        for (tag, body) in messages(&self.received) {
             match tag {
                 b'D' if row.is_none() => row = Some(columns(body)),
                 b'E' if error.is_none() => error = Some(String::from_utf8_lossy(body).replace('\0', " ")),
                 _ => {}
             }
-            at += 1 + length;
         }
         (row, error)
     }
+}
+
+/// The first message of what was received, where it is whole: its type and its body.
+fn message(received: &[u8]) -> Result<Option<(u8, &[u8])>> {
+    let Some(([tag, length @ ..], rest)) = received.split_first_chunk::<5>() else { return Ok(None) };
+    let length = u32::from_be_bytes(*length) as usize;
+    match length.checked_sub(4) {
+        Some(body) => Ok(rest.get(..body).map(|body| (*tag, body))),
+        None => bail!("a message of {length} bytes"),
+    }
+}
+
+/// The whole messages of what was received.
+pub(crate) fn messages(received: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    let mut rest = received;
+    std::iter::from_fn(move || {
+        let (tag, body) = message(rest).ok()??;
+        rest = &rest[5 + body.len()..];
+        Some((tag, body))
+    })
 }
 
 fn columns(body: &[u8]) -> Vec<String> {

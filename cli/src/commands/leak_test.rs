@@ -235,18 +235,28 @@ impl<'a> Probes<'a> {
     }
 }
 
-/// `postgres://user:secret@host:port/database` of a credential, once the proxy lets it in.
+/// Host and port of a connection string.
+fn place(config: &tokio_postgres::Config) -> Result<String> {
+    match (config.get_hosts().first(), config.get_ports().first()) {
+        (Some(tokio_postgres::config::Host::Tcp(host)), port) => {
+            // An IPv6 address stands in brackets before a port.
+            let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+            Ok(format!("{host}:{}", port.unwrap_or(&5432)))
+        }
+        _ => bail!("the connection string must name a host"),
+    }
+}
+
+/// Where a credential's connection string leads, once the proxy lets it in.
 fn address(credential: &Value) -> Result<Address> {
     let url = text(&credential["url"]);
-    let parts = url.strip_prefix("postgres://").and_then(|rest| rest.split_once('@'));
-    let (login, place) = parts.context("the API gave no connection string")?;
-    let (user, _) = login.split_once(':').context("the connection string has no secret")?;
-    let (host, database) = place.split_once('/').context("the connection string has no database")?;
+    let config: tokio_postgres::Config = url.parse().context("the API gave no connection string")?;
+    let database = config.get_dbname().context("the connection string has no database")?;
     let address = Address {
-        host: host.to_owned(),
-        user: user.to_owned(),
+        host: place(&config)?,
+        user: config.get_user().context("the connection string has no login")?.to_owned(),
         password: text(&credential["secret"]),
-        database: database.split('?').next().unwrap_or_default().to_owned(),
+        database: database.to_owned(),
     };
     let began = Instant::now();
     while let Err(error) = palisade_proof::log_in(&address) {

@@ -22,7 +22,7 @@ pub enum Format {
 }
 
 /// What HTTP calls them.
-pub const MEDIA_TYPES: [(Format, &str, &str); 4] = [
+const MEDIA_TYPES: [(Format, &str, &str); 4] = [
     (Format::Jsonl, "jsonl", "application/x-ndjson"),
     (Format::Csv, "csv", "text/csv; charset=utf-8"),
     (Format::Ocsf, "ocsf", "application/x-ndjson"),

@@ -22,5 +22,5 @@ pub use bundle::{BUNDLE_VERSION, Header, Line, Summary, parse};
 pub use canonical::leaf;
 pub use check::{Checker, Fault, Report, Row};
 pub use checkpoint::{Checkpoint, CheckpointError, Key, PublicKey};
-pub use export::{Format, MEDIA_TYPES, Writer};
+pub use export::{Format, Writer};
 pub use merkle::{Hash, Tree};

@@ -1,6 +1,6 @@
 //! The comparison: plain PostgreSQL with one role and one schema for each tenant, nothing granted to others.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use palisade_proof::{Address, Lab, Tokens};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -15,12 +15,7 @@ pub(super) struct Plain {
 impl Plain {
     pub(super) fn make(url: &str, number: u8, seed: u64) -> Result<Self> {
         let config: tokio_postgres::Config = url.parse().context("--compare must be a connection string")?;
-        let host = match (config.get_hosts().first(), config.get_ports().first()) {
-            (Some(tokio_postgres::config::Host::Tcp(host)), port) => {
-                format!("{host}:{}", port.unwrap_or(&5432))
-            }
-            _ => bail!("--compare must name a host"),
-        };
+        let host = super::place(&config).context("--compare")?;
         let run = rand::random::<u32>();
         let database = format!("leak_plain_{run:08x}");
         let mut rng = StdRng::seed_from_u64(seed ^ 2);
