@@ -58,6 +58,42 @@ def cargo(binary):
     return str(target / "debug" / binary)
 
 
+def debian(*packages):
+    """Debian's packages; only root can install what is missing."""
+    status = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Abbrev}\\n", *packages], capture_output=True, text=True).stdout
+    there = {line.split()[0] for line in status.splitlines() if line.split()[1:] == ["ii"]}
+    missing = [p for p in packages if p not in there]
+    if missing and os.geteuid():
+        raise SystemExit(f"these packages are missing: {' '.join(missing)}")
+    if missing:
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+        run("apt-get", "update", "-qq")
+        run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, env=quiet)
+
+
+def go(program, package):
+    """A client in Go, built from Debian's own sources of the driver."""
+    debian("golang-go", package)
+    binary = cache() / f"go_{program}"
+    here = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOCACHE": str(cache() / "go"), "GOFLAGS": ""}
+    run("go", "build", "-o", binary, "play.go", f"{program}.go", cwd=HERE / "go", env=here)
+    return str(binary)
+
+
+JARS = ":".join(f"/usr/share/java/{jar}.jar" for jar in ("postgresql", "gson"))
+
+
+def java(program):
+    """A client in Java, run from its source."""
+    debian("libpostgresql-jdbc-java", "libgoogle-gson-java", *([] if shutil.which("javac") else ["default-jdk-headless"]))
+    return ["java", "-cp", JARS, HERE / program]
+
+
+def interpreted(interpreter, program, *packages):
+    debian(*packages)
+    return [interpreter, HERE / program]
+
+
 CLIENTS = {
     "psql": lambda: [sys.executable, HERE / "psql.py"],
     "psycopg3": lambda: [python("psycopg[binary]"), HERE / "psycopg3.py"],
@@ -68,6 +104,14 @@ CLIENTS = {
     "sqlalchemy": lambda: [python("psycopg[binary]", "sqlalchemy"), HERE / "sqlalchemy_.py"],
     "django": lambda: [python("psycopg[binary]", "django"), HERE / "django_.py"],
     "postgres_js": lambda: [node("postgres"), HERE / "postgres_js.cjs"],
+    "alembic": lambda: [python("psycopg[binary]", "sqlalchemy", "alembic"), HERE / "alembic_.py"],
+    "typeorm": lambda: [node("pg", "typeorm", "reflect-metadata"), HERE / "typeorm.cjs"],
+    "go_pq": lambda: [go("pq", "golang-github-lib-pq-dev")],
+    "go_pgx": lambda: [go("pgx", "golang-github-jackc-pgx-v4-dev")],
+    "pgjdbc": lambda: java("Pgjdbc.java"),
+    "ruby_pg": lambda: interpreted("ruby", "ruby_pg.rb", "ruby", "ruby-pg"),
+    "perl_dbd": lambda: interpreted("perl", "perl_dbd.pl", "perl", "libdbd-pg-perl"),
+    "php_pdo": lambda: interpreted("php", "php_pdo.php", "php-cli", "php-pgsql"),
 }
 
 
