@@ -114,9 +114,12 @@ async fn told(client: &Client, sql: &str) -> String {
 }
 
 /// Statements that show an object's name, with a number in the place of `#`.
-const SHOWN: [&str; 17] = [
+const SHOWN: [&str; 20] = [
     "SELECT #::regclass",
     "SELECT CAST(# AS pg_catalog.regclass)",
+    "SELECT (# + 0)::regclass, (SELECT #)::regproc",
+    "SELECT x::regtype FROM (SELECT # AS x) t",
+    "SELECT (# || '')::regclass",
     "SELECT regclass '#'",
     "SELECT '#'::regproc, '#'::regprocedure",
     "SELECT ARRAY[#]::oid[]::regtype[]",
@@ -182,6 +185,14 @@ async fn other_tenants_objects_are_nobodys() {
         for (there, not) in theirs.into_iter().zip(calls(&functions, None, Some(&name(&nobody)))) {
             compare("computed name", (there, &schema), (not, &nobody)).await;
         }
+    }
+    for cast in [
+        "SELECT (@)::regclass",
+        "SELECT CAST((@) AS regclass)",
+        "DO $$ BEGIN RAISE EXCEPTION '%', (@)::regclass; END $$",
+    ] {
+        let asked = |schema: &str| cast.replace('@', &format!("'{schema}.' || 'zqb_pay'"));
+        compare("computed name", (asked(&schema), &schema), (asked(&nobody), &nobody)).await;
     }
     println!("{tried} questions about {} objects by {} functions", numbers.len(), functions.len());
     assert!(leaks.is_empty(), "{} of {tried} tell:\n{}", leaks.len(), leaks.join("\n"));
@@ -254,5 +265,40 @@ async fn own_objects_are_shown_by_name() {
     for _ in 0..2 {
         let statement = client.prepare_typed("SELECT $1::text", std::slice::from_ref(&kind)).await.unwrap();
         assert_eq!(statement.params()[0].oid(), number);
+    }
+}
+
+/// The tenant's own names, put together by the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn own_names_are_found_however_they_are_put_together() {
+    let palisade = Installation::start("named", true);
+    let client = connect(&palisade.env()["PALISADE_URL_ACME_OWNER"]).await;
+    client.batch_execute("CREATE TABLE own_table (a int); CREATE TYPE mood AS ENUM ('x')").await.unwrap();
+    for (sql, want) in [
+        ("SELECT ('own_' || 'table')::regclass", "own_table"),
+        ("SELECT ('public.own_' || 'table')::regclass", "own_table"),
+        ("SELECT ('acme.public.own_' || 'table')::regclass", "own_table"),
+        (
+            "SELECT (quote_ident(table_schema) || '.' || quote_ident(table_name))::regclass FROM information_schema.tables WHERE table_name = 'own_table'",
+            "own_table",
+        ),
+        ("SELECT oid::regclass FROM pg_class WHERE relname = 'own_table'", "own_table"),
+        ("SELECT ('PUBLIC.mo' || 'od')::regtype", "mood"),
+        ("SELECT ('pg_catalog.in' || 't4')::regtype", "integer"),
+        ("SELECT to_regclass('public.' || 'own_table')", "own_table"),
+        ("SELECT has_table_privilege('public.own_' || 'table', 'select')", "t"),
+        ("SELECT (NULL || 'x')::regclass IS NULL", "t"),
+        ("CREATE VIEW naming AS SELECT ('own_table' || '')::regclass AS r", ""),
+        ("SELECT pg_get_viewdef('naming')", " SELECT ((('own_table'::text || ''::text)))::regclass AS r;"),
+        (
+            "SELECT ('no' || 'pe')::regclass",
+            "42P01 relation \"nope\" does not exist None None None Some(\"RangeVarGetRelidExtended\")",
+        ),
+        (
+            "SELECT ('other.public.own_' || 'table')::regclass",
+            "0A000 cross-database references are not implemented: \"other.public.own_table\" None None None Some(\"RangeVarGetRelidExtended\")",
+        ),
+    ] {
+        assert_eq!(told(&client, sql).await, want, "{sql}");
     }
 }

@@ -124,6 +124,47 @@ BEGIN
   END LOOP;
 END $domains$;
 
+-- A name as the database knows it: the tenant calls its schema `public`, and its database by the tenant's name. Works on
+-- what a name can hold before the schema: the database, nothing, or the beginning of a list of argument types.
+CREATE OR REPLACE FUNCTION palisade.physical(name text) RETURNS text LANGUAGE sql STABLE STRICT AS
+  $$ SELECT pg_catalog.regexp_replace(
+       CASE WHEN $1 ~ '^\s*(?:"[^"]+"|[\w$]+)\s*\.\s*"?[pP][uU][bB][lL][iI][cC]"?\s*\.'
+              AND pg_catalog.btrim(pg_catalog.split_part($1, '.', 1), ' "') = palisade.tenant_database()
+            THEN pg_catalog.substr($1, pg_catalog.strpos($1, '.') + 1) ELSE $1 END,
+       '(^|[(,])(\s*)(?:"public"|[pP][uU][bB][lL][iI][cC])\s*\.', '\1\2' || palisade.tenant_schema() || '.', 'g') $$;
+
+-- On its way from any type to one whose values are numbers of objects, something computed is this: wall 1 puts
+-- `::palisade.named` before the type.
+DO $named$
+DECLARE
+  item record;
+BEGIN
+  IF to_regtype('palisade.named') IS NOT NULL THEN
+    RETURN;
+  END IF;
+  CREATE TYPE palisade.named AS (name text, number oid);
+  GRANT USAGE ON TYPE palisade.named TO palisade_tenant;
+  FOR item IN SELECT DISTINCT castsource::regtype AS type FROM pg_cast WHERE castsource <> ALL ('{text,varchar,bpchar,name}'::regtype[])
+      AND casttarget::regtype::text IN ('regclass', 'regproc', 'regprocedure', 'regtype', 'regnamespace', 'regrole', 'regcollation',
+        'regoper', 'regoperator', 'regconfig', 'regdictionary')
+  LOOP
+    EXECUTE format('CREATE FUNCTION palisade.named(%s) RETURNS palisade.named LANGUAGE sql IMMUTABLE STRICT AS %L',
+      item.type, 'SELECT ROW(NULL, $1::pg_catalog.oid)::palisade.named');
+    EXECUTE format('CREATE CAST (%s AS palisade.named) WITH FUNCTION palisade.named(%1$s)', item.type);
+  END LOOP;
+  FOR item IN SELECT unnest('{text,varchar,bpchar,name}'::regtype[]) AS type LOOP
+    EXECUTE format('CREATE FUNCTION palisade.named(%s) RETURNS palisade.named LANGUAGE sql IMMUTABLE STRICT AS %L',
+      item.type, 'SELECT ROW($1::pg_catalog.text, NULL)::palisade.named');
+    EXECUTE format('CREATE CAST (%s AS palisade.named) WITH FUNCTION palisade.named(%1$s)', item.type);
+  END LOOP;
+  FOR item IN SELECT unnest('{regclass,regproc,regprocedure,regtype,regnamespace,regrole,regcollation,regoper,regoperator,regconfig,regdictionary}'::regtype[]) AS type LOOP
+    EXECUTE format('CREATE FUNCTION palisade.named_as_%s(palisade.named) RETURNS pg_catalog.%1$s LANGUAGE sql STABLE STRICT AS %L', item.type,
+      format('SELECT CASE WHEN ($1).number IS NULL THEN (%s)::pg_catalog.text::pg_catalog.%s ELSE ($1).number::pg_catalog.%2$s END',
+        CASE item.type WHEN 'regnamespace'::regtype THEN 'CASE ($1).name WHEN ''public'' THEN palisade.tenant_schema() ELSE ($1).name END'
+          ELSE 'palisade.physical(($1).name)' END, item.type));
+    EXECUTE format('CREATE CAST (palisade.named AS pg_catalog.%s) WITH FUNCTION palisade.named_as_%1$s(palisade.named)', item.type);
+  END LOOP;
+END $named$;
 
 CREATE OR REPLACE FUNCTION palisade.current_schema() RETURNS name LANGUAGE sql STABLE
   AS $$ SELECT 'public'::pg_catalog.name $$;
@@ -139,7 +180,7 @@ CREATE OR REPLACE FUNCTION palisade.role_name(physical name) RETURNS name LANGUA
 -- A text with the tenant's own names.
 CREATE OR REPLACE FUNCTION palisade.logical(text) RETURNS text LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp AS
-  $$ SELECT coalesce(regexp_replace(regexp_replace(regexp_replace(replace($1, palisade.tenant_schema() || '.', 'public.'),
+  $$ SELECT coalesce(regexp_replace(regexp_replace(regexp_replace(replace(replace($1, '::palisade.named', ''), palisade.tenant_schema() || '.', 'public.'),
        'palisade\.("?)((?:current|session)_user|current_role|user|current_database|current_schema)\1\(\)', '\2', 'gi'),
        '\mpalisade_info\.', 'information_schema.', 'gi'), '\mpalisade\.', '', 'gi'), $1) $$;
 

@@ -45,11 +45,12 @@ BEGIN
       WHEN f.proname ~ '_size$|^pg_stat_get_' THEN '$1::pg_catalog.oid >= 16384 AND palisade.sees(''pg_class'', $1::pg_catalog.oid)'
       WHEN f.catalog = 'none' THEN 'false'
       -- A name instead of a number is found through the session's own rights.
-      WHEN f.first = 'text'::regtype THEN 'palisade.sees(''pg_class'', pg_catalog.to_regclass($1)::pg_catalog.oid)'
+      WHEN f.first = 'text'::regtype THEN 'palisade.sees(''pg_class'', pg_catalog.to_regclass(palisade.physical($1))::pg_catalog.oid)'
       WHEN f.catalog = 'described' THEN CASE WHEN f.pronargs = 2 THEN 'palisade.sees($2::pg_catalog.text, $1)' ELSE '$1 < 16384' END
       ELSE format('palisade.sees(%L, $1::pg_catalog.oid)', f.catalog) END;
     call := format('pg_catalog.%I(%s)', f.proname,
-      (SELECT string_agg('$' || n, ', ') FROM generate_series(1, f.pronargs) n));
+      (SELECT string_agg(CASE WHEN n = 1 AND f.first = 'text'::regtype THEN 'palisade.physical($1)' ELSE '$' || n END, ', ')
+       FROM generate_series(1, f.pronargs) n));
     IF logical THEN call := format('palisade.logical(%s)', call); END IF;
     -- Those that read the raw catalogs by queries of their own need their owner's rights to do so. The path stays the
     -- session's: definitions leave out what is on it.
@@ -108,19 +109,20 @@ BEGIN
     EXECUTE format('CREATE OR REPLACE FUNCTION palisade.%1$I(text) RETURNS palisade.%2$I LANGUAGE plpgsql STABLE AS %3$L', f.name, f.type,
       format('DECLARE found palisade.%I; BEGIN
         IF $1 ~ ''^\s*\d+\s*$'' THEN RETURN NULL; END IF;
-        found := pg_catalog.%I($1);
+        found := pg_catalog.%I(%s);
         RETURN found;
       EXCEPTION WHEN insufficient_privilege OR undefined_object OR undefined_table OR undefined_function OR invalid_schema_name THEN
         RETURN NULL;
-      END', f.type, f.name));
+      END', f.type, f.name, CASE f.name WHEN 'to_regnamespace' THEN 'CASE $1 WHEN ''public'' THEN palisade.tenant_schema() ELSE $1 END'
+        ELSE 'palisade.physical($1)' END));
   END LOOP;
 END $found$;
 CREATE OR REPLACE FUNCTION palisade.regclass(text) RETURNS palisade.regclass LANGUAGE sql STABLE STRICT AS
-  $$ SELECT pg_catalog.regclass($1) $$;
+  $$ SELECT pg_catalog.regclass(palisade.physical($1)) $$;
 CREATE OR REPLACE FUNCTION palisade.row_security_active(oid) RETURNS boolean LANGUAGE sql STABLE STRICT AS
   $$ SELECT CASE WHEN palisade.known('pg_class', $1) THEN pg_catalog.row_security_active($1) END $$;
 CREATE OR REPLACE FUNCTION palisade.row_security_active(text) RETURNS boolean LANGUAGE sql STABLE STRICT AS
-  $$ SELECT pg_catalog.row_security_active($1) $$;
+  $$ SELECT pg_catalog.row_security_active(palisade.physical($1)) $$;
 
 -- The types of a statement's parameters, by their numbers: asked by the proxy where a client names them.
 CREATE OR REPLACE FUNCTION palisade.permit_types(types oid[]) RETURNS integer LANGUAGE sql STABLE AS

@@ -94,7 +94,10 @@ BEGIN
       pg_get_function_identity_arguments(f.oid), format('SELECT CASE WHEN %s THEN pg_catalog.%I(%s) END',
         CASE WHEN f.catalog IS NOT NULL AND f.proargtypes[f.at] = 'oid'::regtype THEN format('palisade.sees(%L, $%s)', f.catalog, f.at + 1)
           ELSE 'true' END, f.proname,
-        (SELECT string_agg(CASE WHEN t.oid = 'name'::regtype THEN format('palisade.role_of($%s)', n) ELSE '$' || n END, ', ' ORDER BY n)
+        (SELECT string_agg(CASE WHEN t.oid = 'name'::regtype THEN format('palisade.role_of($%s)', n)
+           WHEN n <> f.at + 1 OR t.oid <> 'text'::regtype OR f.catalog IS NULL THEN '$' || n
+           WHEN f.catalog = 'pg_namespace' THEN format('CASE $%s WHEN ''public'' THEN palisade.tenant_schema() ELSE $%1$s END', n)
+           ELSE format('palisade.physical($%s)', n) END, ', ' ORDER BY n)
          FROM unnest(f.proargtypes) WITH ORDINALITY AS a(id, n) JOIN pg_type t ON t.oid = a.id)));
   END LOOP;
 END $privileges$;

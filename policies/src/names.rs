@@ -123,6 +123,16 @@ pub fn is_object_type(name: &str) -> bool {
     OBJECT_TYPES.iter().any(|(.., known)| *known == name)
 }
 
+/// What stands in schema `palisade` for such a type where something computed is cast to it: a name may begin with the
+/// schema as the tenant calls it.
+#[must_use]
+pub fn by_name(object_type: &str) -> String {
+    format!("{NAMED}::palisade.{object_type}")
+}
+
+/// A name or a number of an object, on its way from any type to one of [`is_object_type`].
+pub const NAMED: &str = "named";
+
 /// The name of such a type by its number, or by its array's.
 #[must_use]
 pub fn object_type(number: u32) -> Option<&'static str> {

@@ -7,6 +7,7 @@ use crate::access::{Access, Class, Place, Reader};
 use crate::judge::Namespace;
 use crate::judge::resolve::resolve;
 use crate::limits::Limits;
+use crate::names;
 use crate::read::{BodyName, ReadError, Reading, read};
 use crate::verdict::{Patch, Permit, Reason};
 
@@ -89,6 +90,11 @@ fn shows_path(access: &Access) -> bool {
         && access.name == "search_path"
 }
 
+/// Whether something computed is cast to this type.
+fn is_computed(access: &Access) -> bool {
+    access.class == Class::Type && access.value.as_deref() == Some(Access::COMPUTED)
+}
+
 /// Whether a name in a body is one of those that are replaced there by their tokens.
 fn replaced_in_bodies(access: &Access, ns: &Namespace) -> bool {
     let wanted = resolve(access, ns).schema;
@@ -121,6 +127,11 @@ fn patch(text: &str, access: &Access, ns: &Namespace, out: &mut Vec<Patch>) -> R
             out.push(Patch { range: database.start..schema.end, text: to });
         }
         (_, None) => {}
+        (Place::Identifiers { schema, name, .. }, Some(wanted)) if is_computed(access) => {
+            let from = schema.as_ref().map_or(name.start, |schema| schema.start);
+            let text = format!("{wanted}.{}", names::by_name(&access.name));
+            out.push(Patch { range: from..name.end, text });
+        }
         (Place::Identifiers { schema: Some(schema), .. }, Some(wanted)) => {
             out.push(Patch { range: schema.clone(), text: quoted(wanted) });
         }
@@ -306,6 +317,12 @@ fn expected(reading: &Reading, ns: &Namespace) -> Vec<Named> {
             (access.class, access.action, schema, name)
         })
         .collect();
+    let computed = reading.statements.iter().flat_map(|s| &s.accesses).filter(|access| is_computed(access));
+    all.extend(
+        computed.filter(|access| wanted(access, ns).is_some()).map(|access| {
+            (access.class, access.action, Some("palisade".to_owned()), names::NAMED.to_owned())
+        }),
+    );
     all.sort();
     all
 }

@@ -74,7 +74,8 @@ fn of_ours(line: &str) -> bool {
     let called = line.strip_prefix("SQL function \"").and_then(|rest| rest.split('"').next());
     line.contains("function palisade.")
         || called.is_some_and(|name| {
-            name == "permit_types"
+            matches!(name, "permit_types" | "physical" | names::NAMED)
+                || name.starts_with("named_as_reg")
                 || names::function(name) == FunctionUse::Replaced
                 || names::takes_object(name)
         })
@@ -139,6 +140,8 @@ mod tests {
     fn functions_of_ours_are_left_out_of_contexts() {
         let ours = "PL/pgSQL function palisade.known(text,oid) line 6 at RAISE";
         assert_eq!(context(ours), None);
+        let by_name = "SQL function \"physical\" statement 1\nSQL function \"named_as_regclass\" statement 1";
+        assert_eq!(context(by_name), None);
         assert_eq!(context(&format!("{ours}\nSQL function \"f\"")), Some("SQL function \"f\"".into()));
     }
 }

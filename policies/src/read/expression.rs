@@ -195,6 +195,9 @@ pub(super) fn cast(walk: &mut Walk<'_>, cast: &p::TypeCast) {
     {
         walk.judged_types.insert(std::ptr::from_ref(type_name));
     }
+    if names::is_object_type(name) && named.is_none() && is_computed(cast.arg.as_deref()) {
+        walk.computed_types.insert(std::ptr::from_ref(type_name));
+    }
     let class = match name {
         "regclass" => Class::Relation,
         "regproc" | "regprocedure" => Class::Function,
@@ -216,6 +219,12 @@ pub(super) fn cast(walk: &mut Walk<'_>, cast: &p::TypeCast) {
     }
 }
 
+/// Whether what is cast may be a text that the server puts together: no constant, and no parameter, whose type would be
+/// another then.
+fn is_computed(node: Option<&p::Node>) -> bool {
+    !matches!(node.and_then(|n| n.node.as_ref()), None | Some(Node::AConst(_) | Node::ParamRef(_)))
+}
+
 /// A type's name. Built-in types written as keywords are `pg_catalog.x` by the grammar's own doing.
 pub(super) fn type_name(walk: &mut Walk<'_>, name: &p::TypeName) {
     let Some(names) = strings(&name.names) else { return walk.unknown("type name") };
@@ -233,7 +242,13 @@ pub(super) fn type_name(walk: &mut Walk<'_>, name: &p::TypeName) {
     if place == Place::Unknown {
         return walk.listed(class, Action::Usage, names);
     }
+    let computed = name.array_bounds.is_empty()
+        && walk.computed_types.contains(&std::ptr::from_ref(name))
+        && walk.tokens.follows_cast(name.location);
     walk.push(class, Action::Usage, parts, place);
+    if computed && let Some(access) = walk.accesses.last_mut() {
+        access.value = Some(Access::COMPUTED.to_owned());
+    }
 }
 
 /// A column with three or more parts carries a schema: `public.t.c`, `public.t.*`.

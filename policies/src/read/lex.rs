@@ -83,6 +83,13 @@ impl<'t> Tokens<'t> {
         }
     }
 
+    /// Whether the name that starts at a byte stands behind `::`.
+    pub(super) fn follows_cast(&self, location: i32) -> bool {
+        let Ok(byte) = usize::try_from(location) else { return false };
+        let before = self.index_from(byte).checked_sub(1).and_then(|i| self.tokens.get(i));
+        before.is_some_and(|t| t.token == Token::Typecast as i32)
+    }
+
     /// The place of a keyword form that starts at a byte.
     pub(super) fn keyword(&self, location: i32) -> Place {
         let Ok(byte) = usize::try_from(location) else { return Place::Unknown };
@@ -239,9 +246,10 @@ impl<'t> Tokens<'t> {
             } else if self.is_name(index) && replaced(&word) && follows(Token::Ascii40) {
                 let Some(start) = self.own_start(index) else { continue };
                 out.push(BodyName::Function { range: start..range.end, name: word });
-            } else if let Some(start) =
-                self.object_type(index, &word).or_else(|| self.object_function(index, &word))
-            {
+            } else if let Some(start) = self.object_type(index, &word) {
+                let name = if self.casts_computed(start, index) { names::by_name(&word) } else { word };
+                out.push(BodyName::Function { range: start..range.end, name });
+            } else if let Some(start) = self.object_function(index, &word) {
                 out.push(BodyName::Function { range: start..range.end, name: word });
             } else if let Some(found) = self.catalog_read(index, &word) {
                 out.push(found);
@@ -302,6 +310,16 @@ impl<'t> Tokens<'t> {
                 || self.is_name(before) && !is(before, &[Token::As]) && is(index + 1, &declared)
         });
         (stands || is(index + 1, &[Token::Sconst, Token::Usconst, Token::Ascii40])).then_some(start)
+    }
+
+    /// Whether the type at `index`, which begins at byte `start`, stands behind `::` and what is cast is no constant.
+    fn casts_computed(&self, start: usize, index: usize) -> bool {
+        let kind = |at: Option<usize>| at.and_then(|at| self.tokens.get(at)).map(|t| t.token);
+        let cast = self.index_from(start).checked_sub(1);
+        let constants = [Token::Sconst, Token::Usconst, Token::Iconst, Token::NullP].map(|t| Some(t as i32));
+        kind(cast) == Some(Token::Typecast as i32)
+            && !constants.contains(&kind(cast.and_then(|at| at.checked_sub(1))))
+            && kind(Some(index + 1)) != Some(Token::Ascii91 as i32)
     }
 
     /// A call of a function that takes an object by name or number, with something else than a string constant first.

@@ -40,6 +40,8 @@ pub(super) struct Walk<'t> {
     pub(super) calls: Calls,
     /// Types of casts whose operand is a constant that is judged as a name, by their address: they name nothing more.
     pub(super) judged_types: HashSet<*const p::TypeName>,
+    /// Types of numbers of objects that something is cast to which may be a name put together by the server.
+    pub(super) computed_types: HashSet<*const p::TypeName>,
 }
 
 /// What a statement does to a relation that it names as such.
@@ -69,6 +71,7 @@ impl<'t> Walk<'t> {
             bodies_open: true,
             calls: Calls::Unknown,
             judged_types: HashSet::new(),
+            computed_types: HashSet::new(),
         }
     }
 
