@@ -269,7 +269,12 @@ fn permit(
     let statements = reading
         .statements
         .iter()
-        .map(|s| PermittedStatement { verb: s.verb, kind: s.kind, effects: s.effects.clone() })
+        .map(|s| PermittedStatement {
+            verb: s.verb,
+            kind: s.kind,
+            effects: s.effects.clone(),
+            reads_constants: s.reads_constants,
+        })
         .collect();
     Verdict::Permit(Permit { rewritten, patches, statements, rules })
 }

@@ -49,6 +49,8 @@ pub struct Statement {
     pub body_names: Vec<BodyName>,
     /// Whether every body is dollar-quoted: then the names in it can be replaced where they stand.
     pub bodies_open: bool,
+    /// Whether what a string constant says has a part in this reading: it may be a name.
+    pub reads_constants: bool,
 }
 
 /// A name in a function's body that has another in the database, with its bytes in the text.
@@ -194,6 +196,7 @@ fn statement(text: &str, raw: &p::RawStmt, tokens: &lex::Tokens<'_>) -> Result<S
         forbidden: walk.forbidden,
         body_names: walk.body_names,
         bodies_open: walk.bodies_open,
+        reads_constants: walk.reads_constants,
     })
 }
 

@@ -22,6 +22,8 @@ pub struct PermittedStatement {
     pub kind: Kind,
     /// What it does to the session.
     pub effects: Vec<Effect>,
+    /// Whether what a string constant says had a part in its reading: it may be a name.
+    pub reads_constants: bool,
 }
 
 /// The text may be sent.

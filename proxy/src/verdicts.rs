@@ -105,14 +105,18 @@ impl Judged {
         }
     }
 
-    /// Whether the verdict is the same for other integers: reads and writes of rows, sent as they are, that do nothing
-    /// to the session. Integers name nothing there, and PostgreSQL's tree differs in their values alone.
-    fn ignores_integers(&self) -> bool {
+    /// Whether the verdict is the same for other constants: reads and writes of rows, sent as they are, that do nothing
+    /// to the session. Integers name nothing there, strings do only where the reading says so, and PostgreSQL's tree
+    /// differs in their values alone.
+    fn ignores_constants(&self, masked: &Masked) -> bool {
         let Outcome::Permit { permit, effects: false, ddl: None, pins, would_deny: None } = &self.outcome
         else {
             return false;
         };
-        let rows = |s: &PermittedStatement| matches!(s.kind, Kind::Read | Kind::Write);
+        let rows = |s: &PermittedStatement| {
+            let plain = matches!(s.verb, "SELECT" | "INSERT" | "UPDATE" | "DELETE") && !s.reads_constants;
+            matches!(s.kind, Kind::Read | Kind::Write) && (plain || !masked.strings)
+        };
         permit.rewritten.is_none() && pins.is_empty() && permit.statements.iter().all(rows)
     }
 
@@ -169,8 +173,8 @@ impl Verdicts {
         self.cache.iter().filter_map(counted).collect()
     }
 
-    /// The verdict on the text of a simple query, and whether it was known. Texts that differ in plain integers only
-    /// share a permit that changes nothing (see [`mask`]): then [`Judged::text`] is another one of them.
+    /// The verdict on the text of a simple query, and whether it was known. Texts that differ in plain constants
+    /// only share a permit that changes nothing (see [`mask`]): then [`Judged::text`] is another one of them.
     pub(crate) fn judge_query(
         &self,
         wall: Wall<'_>,
@@ -179,14 +183,14 @@ impl Verdicts {
         text: &str,
     ) -> (Arc<Judged>, bool) {
         let Some(masked) = mask(text) else { return self.judge(wall, limits, namespace, text) };
-        if let Some(known) = self.cache.get(masked.as_str())
+        if let Some(known) = self.cache.get(masked.text.as_str())
             && known.stamp == wall.stamp()
         {
             return (known, true);
         }
         let (judged, known) = self.judge(wall, limits, namespace, text);
-        if judged.ignores_integers() {
-            self.cache.insert(masked.into(), judged.clone());
+        if judged.ignores_constants(&masked) {
+            self.cache.insert(masked.text.into(), judged.clone());
         }
         (judged, known)
     }
@@ -225,28 +229,41 @@ impl Verdicts {
 /// Longest integer that is masked, in digits: always an integer constant of the grammar, never a float.
 const DIGITS: usize = 9;
 
-/// A text with its plain integers taken out; `None` where it has none, or where anything stands in it that could hide
-/// where a token begins: quotes, dollars, backslashes, comments, bytes beyond ASCII. What is left are words, integers
-/// and operators, and an integer between blanks, brackets, commas or operators is a token of its own. A mask begins
-/// with a byte that no text has, so it is no text's key.
-fn mask(text: &str) -> Option<String> {
+/// A text with its plain constants taken out. Begins with a byte that no text has, so it is no text's key.
+struct Masked {
+    text: String,
+    /// Whether any of them was a string.
+    strings: bool,
+}
+
+/// A text with its plain integers and strings taken out; `None` where it has none, or where anything stands in it that
+/// could hide where a token begins: other quotes, dollars, backslashes, comments, bytes beyond ASCII outside of strings.
+/// What is left are words, constants and operators. An integer between blanks, brackets, commas or operators is a token
+/// of its own, and so is a string whose quote stands behind one of these (that of `E'…'`, `U&'…'` and `date'…'` does not).
+fn mask(text: &str) -> Option<Masked> {
     let bytes = text.as_bytes();
     if bytes.len() > LONGEST_TEXT_BYTES {
         return None;
     }
     let mut out = String::with_capacity(bytes.len() + 1);
     out.push('\0');
-    let mut found = false;
+    let (mut found, mut strings) = (false, false);
     let mut at = 0;
     let mut before = b' ';
     while let Some(&byte) = bytes.get(at) {
-        let plain = byte.is_ascii_alphanumeric() || b" \t\n\r_.,;()=<>+-*/%".contains(&byte);
+        let begins = b" \t\n\r,(=<>+-*/%".contains(&before);
+        if byte == b'\'' && (begins || before == b'|') {
+            at = string_end(bytes, at)?;
+            out.push('\'');
+            (found, strings, before) = (true, true, b'\'');
+            continue;
+        }
+        let plain = byte.is_ascii_alphanumeric() || b" \t\n\r_.,;()=<>+-*/%|:".contains(&byte);
         if !plain || matches!((before, byte), (b'-', b'-') | (b'/', b'*')) {
             return None;
         }
         let digits = bytes[at..].iter().take_while(|b| b.is_ascii_digit()).count();
         let behind = bytes.get(at + digits).copied().unwrap_or(b' ');
-        let begins = b" \t\n\r,(=<>+-*/%".contains(&before);
         if (1..=DIGITS).contains(&digits) && begins && b" \t\n\r,;)=<>+-*/%".contains(&behind) {
             out.push('?');
             found = true;
@@ -259,7 +276,22 @@ fn mask(text: &str) -> Option<String> {
             at += through;
         }
     }
-    found.then_some(out)
+    found.then_some(Masked { text: out, strings })
+}
+
+/// The first byte behind the string constant that begins at `at`; `None` where it does not end, or holds a backslash:
+/// that is a character like any other only while `standard_conforming_strings` is on.
+fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let mut at = at + 1;
+    loop {
+        let here = bytes.get(at)?;
+        match (here, bytes.get(at + 1)) {
+            (b'\\', _) => return None,
+            (b'\'', Some(b'\'')) => at += 2,
+            (b'\'', _) => return Some(at + 1),
+            _ => at += 1,
+        }
+    }
 }
 
 /// A verdict that holds as it is.
@@ -281,7 +313,7 @@ mod tests {
     use palisade_catalog::snapshot::PolicyState;
 
     #[test]
-    fn only_plain_integers_are_masked() {
+    fn only_plain_constants_are_masked() {
         for (text, want) in [
             ("SELECT a FROM t WHERE id = 42;", Some("\0SELECT a FROM t WHERE id = ?;")),
             (
@@ -294,20 +326,30 @@ mod tests {
             ("SELECT 1_000, 0x1F", None),
             ("SELECT 1234567890", None),
             ("SELECT a1 FROM t2", None),
-            ("SELECT 1 WHERE a = '1'", None),
+            ("SELECT 1 WHERE a = '1'", Some("\0SELECT ? WHERE a = '")),
+            ("SELECT 'it''s' || 'b', ''", Some("\0SELECT ' || ', '")),
+            ("SELECT '\u{e4}''', 'x'::date", Some("\0SELECT ', '::date")),
+            ("SELECT 'a'\n'b'", Some("\0SELECT '\n'")),
+            ("SELECT 'a", None),
+            ("SELECT 'a\\', 1", None),
+            ("SELECT E'a'", None),
+            ("SELECT U&'a', 1", None),
+            ("SELECT date'2020-01-01'", None),
+            ("SELECT 1 /* '", None),
+            ("SELECT 'a' -- '", None),
             ("SELECT 1 AS \"a\"", None),
             ("SELECT $1 + 1", None),
             ("SELECT 1 -- x", None),
             ("SELECT 1 /* x */", None),
-            ("SELECT 1, '\u{e4}'", None),
+            ("SELECT 1, \u{e4}", None),
             ("SELECT a FROM s.1", None),
         ] {
-            assert_eq!(mask(text).as_deref(), want, "{text}");
+            assert_eq!(mask(text).map(|m| m.text).as_deref(), want, "{text}");
         }
     }
 
     #[test]
-    fn texts_share_a_verdict_only_where_integers_do_not_matter() {
+    fn texts_share_a_verdict_only_where_constants_do_not_matter() {
         let policy = Policy::new(&PolicyState::default()).unwrap();
         let wall = policy.wall("a");
         let limits = Limits::default();
@@ -324,6 +366,15 @@ mod tests {
             ("SELECT a FROM public.t WHERE id = 1", "SELECT a FROM public.t WHERE id = 2", false),
             ("SET work_mem = 100", "SET work_mem = 200", false),
             ("SELECT a FROM other.t WHERE id = 1", "SELECT a FROM other.t WHERE id = 2", false),
+            ("SELECT a FROM t WHERE b = 'x' AND id = 1", "SELECT a FROM t WHERE b = 'y''z' AND id = 2", true),
+            ("INSERT INTO t VALUES ('a')", "INSERT INTO t VALUES ('pg_authid')", true),
+            ("SELECT 'a'::regclass", "SELECT 'other.t'::regclass", false),
+            ("SELECT '1'::regclass", "SELECT 'other.u'::regclass", false),
+            ("SELECT nextval('a')", "SELECT nextval('other.t')", false),
+            ("SELECT to_tsvector('english', 'a')", "SELECT to_tsvector('other.x', 'a')", false),
+            ("SELECT current_setting('TimeZone')", "SELECT current_setting('data_directory')", false),
+            ("COPY t TO STDOUT (FORMAT 'csv')", "COPY t TO STDOUT (FORMAT 'text')", false),
+            ("SET application_name = 'a'", "SET application_name = 'b'", false),
             ("CREATE TABLE t (a varchar(1))", "CREATE TABLE t (a varchar(2))", false),
         ] {
             verdicts.judge_query(wall, &limits, &namespace, first);
@@ -332,5 +383,79 @@ mod tests {
             assert!(known || *judged.text == *second);
             assert!(verdicts.judge(wall, &limits, &namespace, second).0.text == second.into());
         }
+    }
+
+    /// A text with other strings in the place of its own; only for texts that have a mask.
+    fn with_strings(text: &str, other: &str) -> String {
+        let mut out = String::new();
+        let mut at = 0;
+        while let Some(quote) = text[at..].find('\'') {
+            let end = string_end(text.as_bytes(), at + quote).unwrap();
+            out.push_str(&format!("{}'{other}'", &text[at..at + quote]));
+            at = end;
+        }
+        out + &text[at..]
+    }
+
+    /// All strings in a value.
+    fn strings(value: &serde_json::Value) -> Vec<String> {
+        match value {
+            serde_json::Value::String(text) => vec![text.clone()],
+            serde_json::Value::Array(values) => values.iter().flat_map(strings).collect(),
+            serde_json::Value::Object(fields) => fields.values().flat_map(strings).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Every text of the corpora whose verdict is shared is judged alike with any other strings in it.
+    #[test]
+    fn a_shared_verdict_of_the_corpora_holds_for_every_string() {
+        let policy = Policy::new(&PolicyState::default()).unwrap();
+        let limits = Limits::default();
+        let namespace = Namespace {
+            kind: "owner".into(),
+            schema: "t_a".into(),
+            database: "a".into(),
+            shared: Vec::new(),
+        };
+        let verdicts = Verdicts::new(16 << 20);
+        let judged = |text: &str| verdicts.judge(policy.wall("a"), &limits, &namespace, text).0;
+        let corpora = [
+            include_str!("../../bench/corpus/attacks.jsonl"),
+            include_str!("../../bench/corpus/benign.jsonl"),
+        ];
+        let mut shared = 0;
+        let lines = corpora.iter().flat_map(|corpus| corpus.lines());
+        for text in lines.flat_map(|line| strings(&serde_json::from_str(line).unwrap())) {
+            let text = text.replace("{SA}", "public").replace("{SB}", "t_b");
+            let Some(masked) = mask(&text).filter(|masked| masked.strings) else { continue };
+            if !judged(&text).ignores_constants(&masked) {
+                continue;
+            }
+            shared += 1;
+            for other in [
+                "t_b.secret",
+                "public.t",
+                "18046",
+                "",
+                "pg_authid",
+                "search_path",
+                "a.b.c.d",
+                "-",
+                "{1,2}",
+                "x y",
+            ] {
+                let other = with_strings(&text, other);
+                let Outcome::Permit { permit, .. } = &judged(&other).outcome else {
+                    panic!("{other} is refused, {text} is not")
+                };
+                assert_eq!(
+                    (&permit.rewritten, mask(&other).map(|m| m.text)),
+                    (&None, Some(masked.text.clone())),
+                    "{other}"
+                );
+            }
+        }
+        assert!(shared > 30, "only {shared} texts share their verdict");
     }
 }

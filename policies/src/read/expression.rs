@@ -43,6 +43,7 @@ pub(super) fn function(walk: &mut Walk<'_>, call: &p::FuncCall) {
     } else {
         walk.push(Class::Function, Action::Execute, [database, schema, name], Place::Unknown);
     }
+    walk.reads_constants |= names::takes_object(name);
     if computes_object(walk, name, call)
         && let Some(access) = walk.accesses.last_mut()
     {
@@ -120,6 +121,7 @@ fn catalog_call(walk: &mut Walk<'_>, name: &str, call: &p::FuncCall) {
         }
         _ => return,
     };
+    walk.reads_constants = true;
     let named: Vec<_> = args.iter().filter_map(constant).collect();
     let wanted = if name.starts_with("has_") || name == "pg_has_role" { args.len() } else { 1 };
     if class == Class::TextSearch {
@@ -187,15 +189,15 @@ pub(super) fn cast(walk: &mut Walk<'_>, cast: &p::TypeCast) {
     if !matches!(schema, "" | "pg_catalog" | "palisade") {
         return;
     }
+    if !names::is_object_type(name) {
+        return;
+    }
+    walk.reads_constants = true;
     let named = cast.arg.as_deref().and_then(constant).filter(|(text, _)| !is_number(text));
-    if names::is_object_type(name)
-        && named.is_some()
-        && type_name.array_bounds.is_empty()
-        && !name.starts_with('_')
-    {
+    if named.is_some() && type_name.array_bounds.is_empty() && !name.starts_with('_') {
         walk.judged_types.insert(std::ptr::from_ref(type_name));
     }
-    if names::is_object_type(name) && named.is_none() && is_computed(cast.arg.as_deref()) {
+    if named.is_none() && is_computed(cast.arg.as_deref()) {
         walk.computed_types.insert(std::ptr::from_ref(type_name));
     }
     let class = match name {

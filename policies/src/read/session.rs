@@ -284,6 +284,7 @@ fn is_column_name(node: &p::Node) -> bool {
 /// `set_config(name, value, is_local)`.
 pub(super) fn set_config(walk: &mut Walk<'_>, call: &p::FuncCall) {
     let args = &call.args;
+    walk.reads_constants = true;
     let certain = walk.calls.certain(call);
     let named = args.first().and_then(|first| match constant(first) {
         Some((name, _)) => Some(name.to_ascii_lowercase()),
@@ -320,6 +321,7 @@ pub(super) fn set_config(walk: &mut Walk<'_>, call: &p::FuncCall) {
 
 /// `current_setting(name)`.
 pub(super) fn current_setting(walk: &mut Walk<'_>, args: &[p::Node]) {
+    walk.reads_constants = true;
     if let Some((name, _)) = args.first().and_then(constant) {
         walk.push(Class::Setting, Action::Show, ["", "", &name.to_ascii_lowercase()], Place::Unknown);
     }

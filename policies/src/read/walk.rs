@@ -35,6 +35,8 @@ pub(super) struct Walk<'t> {
     pub(super) set_is_statement: bool,
     /// What the bodies of functions name, where they are dollar-quoted; and whether all are.
     pub(super) body_names: Vec<BodyName>,
+    /// Whether what a string constant says, or whether it is a number, has a part in the reading.
+    pub(super) reads_constants: bool,
     pub(super) bodies_open: bool,
     /// What is known of the calls in the list of a top-level SELECT.
     pub(super) calls: Calls,
@@ -68,6 +70,7 @@ impl<'t> Walk<'t> {
             in_body: false,
             set_is_statement: false,
             body_names: Vec::new(),
+            reads_constants: false,
             bodies_open: true,
             calls: Calls::Unknown,
             judged_types: HashSet::new(),
