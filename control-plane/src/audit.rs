@@ -1,6 +1,6 @@
 //! Audit events: written in the transaction of the change that they describe, found again by what they hold.
 
-use palisade_catalog::audit::{Event, INSERT};
+use palisade_catalog::audit::{Event, WRITE};
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio_postgres::types::ToSql;
@@ -115,7 +115,7 @@ impl Asked {
 
 /// Writes an event.
 pub(crate) async fn insert(client: &Transaction<'_>, event: &Event) -> Result<(), Error> {
-    client.execute(INSERT, &[&event.to_json()]).await.map(|_| ())
+    client.execute(WRITE, &[&serde_json::json!([event])]).await.map(|_| ())
 }
 
 /// Writes an event that is about no other change.

@@ -51,6 +51,20 @@ pub struct ControlPlaneConfig {
     pub max_tenants: u32,
     /// How long a deleted tenant's data stays, in hours. Default 720 (30 days).
     pub retention_hours: u32,
+    /// How long audit events of class A stay, in days from the end of the month in which they came; 0 is for ever. Default 0.
+    pub audit_days_a: u32,
+    /// The same for class B. Default 0.
+    pub audit_days_b: u32,
+    /// The same for class C. Default 0.
+    pub audit_days_c: u32,
+    /// Whether the audit trail is written to standard output too, a line of JSON for each event. Default `false`.
+    pub audit_stdout: bool,
+    /// File that the audit trail is written to, too. It is opened anew for each batch. Default: none.
+    pub audit_file: Option<PathBuf>,
+    /// Syslog server (RFC 5424) for the audit trail: `udp://host:port`, `tcp://host:port` or `unix:///dev/log`. Default: none.
+    pub audit_syslog: Option<String>,
+    /// OpenTelemetry collector for the audit trail: the URL of its logs, such as `http://collector:4318/v1/logs`. Default: none.
+    pub audit_otlp: Option<String>,
     /// Longest wait of a template step for the tenant's locks, in milliseconds. Default 2000.
     pub migration_lock_timeout_ms: u32,
     /// Longest statement of a template step, in milliseconds. Default 300000.
@@ -150,6 +164,13 @@ impl Default for ControlPlaneConfig {
             warm_pool_size: 0,
             max_tenants: 0,
             retention_hours: 720,
+            audit_days_a: 0,
+            audit_days_b: 0,
+            audit_days_c: 0,
+            audit_stdout: false,
+            audit_file: None,
+            audit_syslog: None,
+            audit_otlp: None,
             migration_lock_timeout_ms: 2_000,
             migration_statement_timeout_ms: 300_000,
             requests_per_second: 200,
@@ -183,10 +204,20 @@ impl ControlPlaneConfig {
         !self.listen.ip().is_loopback()
     }
 
+    /// How many days audit events of a class stay; 0 is for ever.
+    pub(crate) fn audit_days(&self, class: &str) -> u32 {
+        match class {
+            "A" => self.audit_days_a,
+            "B" => self.audit_days_b,
+            _ => self.audit_days_c,
+        }
+    }
+
     /// Every error in the settings, a sentence each.
     #[must_use]
     pub fn errors(&self) -> Vec<String> {
         let mut errors = Vec::new();
+        errors.extend(crate::forward::Sink::all(self).err().map(|text| format!("[control_plane] {text}")));
         let mut check = |good: bool, text: &str| {
             if !good {
                 errors.push(format!("[control_plane] {text}"));

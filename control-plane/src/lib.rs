@@ -15,6 +15,7 @@
 //! - `copies`, `clone`: dumps and restores through the proxy, a tenant made from another.
 //! - `tokens`: API tokens for programs.
 //! - `tenants`, `operations`, `audit`: queries.
+//! - `sealer`, `retention`, `forward`: the audit trail is numbered and signed, deleted by rule, given to other sinks.
 //! - `metrics`: what Prometheus scrapes, on an address of its own.
 //! - [`http`]: the API.
 //!
@@ -32,6 +33,7 @@ mod deletion;
 mod drift;
 mod events;
 mod fleet;
+mod forward;
 mod foundation;
 mod lifecycle;
 mod limits;
@@ -47,6 +49,7 @@ mod purge;
 mod reconcile;
 mod register;
 mod removal;
+mod retention;
 mod rollout;
 mod sealer;
 mod settings;
@@ -191,6 +194,8 @@ impl ControlPlane {
         let rollout = tokio::spawn(rollout::forever(self.shared.clone()));
         let warm = tokio::spawn(warm::forever(self.shared.clone()));
         let sealer = tokio::spawn(sealer::forever(self.shared.clone(), shutdown.clone()));
+        let retention = tokio::spawn(retention::forever(self.shared.clone(), shutdown.clone()));
+        let forward = tokio::spawn(forward::all(self.shared.clone(), shutdown.clone()));
         let stopping = self.shared.stopping.clone();
         let keys = tokio::spawn(http::auth::follow_keys(self.shared.clone()));
         let reconciler = tokio::spawn(reconcile::forever(self.shared.clone(), shutdown.clone()));
@@ -211,6 +216,8 @@ impl ControlPlane {
         events.abort();
         rollout.abort();
         warm.abort();
+        retention.abort();
+        forward.abort();
         // It ends by itself, with the last checkpoint.
         let _ = tokio::time::timeout(LAST_SEAL, sealer).await;
         if let Some(metrics) = metrics {

@@ -150,25 +150,27 @@ async fn unaltered(
 async fn number(tx: &Transaction<'_>, tree: &mut Tree) -> Result<u64, Problem> {
     let rows = tx
         .query(
-            "SELECT id, event FROM palisade_control.audit_events WHERE number IS NULL ORDER BY at, id LIMIT $1",
+            "SELECT id, event, month FROM palisade_control.audit_events WHERE number IS NULL ORDER BY at, id LIMIT $1",
             &[&BATCH_EVENTS],
         )
         .await?;
     if rows.is_empty() {
         return Ok(0);
     }
-    let (mut ids, mut numbers, mut leaves) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ids, mut numbers, mut leaves, mut months) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for row in &rows {
         let hash = leaf(tree.size(), &row.get::<_, serde_json::Value>(1));
         ids.push(row.get::<_, uuid::Uuid>(0));
+        months.push(row.get::<_, time::Date>(2));
         numbers.push(signed_size(tree.size())?);
         leaves.push(hash.to_vec());
         tree.push(hash);
     }
     tx.execute(
         "UPDATE palisade_control.audit_events e SET number = n.number, leaf = n.leaf
-         FROM unnest($1::uuid[], $2::bigint[], $3::bytea[]) AS n (id, number, leaf) WHERE e.id = n.id",
-        &[&ids, &numbers, &leaves],
+         FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::date[]) AS n (id, number, leaf, month)
+         WHERE e.id = n.id AND e.month = n.month",
+        &[&ids, &numbers, &leaves, &months],
     )
     .await?;
     let roots: Vec<Vec<u8>> = tree.roots().iter().map(|root| root.to_vec()).collect();

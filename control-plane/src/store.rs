@@ -40,6 +40,12 @@ pub(crate) fn open(config: &ControlPlaneConfig, postgres: &Postgres) -> Result<P
     Pool::builder(postgres.manager(pg)).max_size(config.pool_size).build().map_err(|e| e.to_string())
 }
 
+/// An error with what led to it, and no more: a migration's own text is no part of it.
+fn words(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(Some(error), |error| error.source());
+    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// Brings Palisade's own tables up to date and gives the proxy's role its derived password.
 pub(crate) async fn migrate(
     config: &ControlPlaneConfig,
@@ -47,7 +53,7 @@ pub(crate) async fn migrate(
     pool: &Pool,
     master: &MasterKey,
 ) -> Result<(), StartError> {
-    let failed = |e: &dyn std::fmt::Debug| StartError::Migration(format!("{e:?}"));
+    let failed = |e: &dyn std::error::Error| StartError::Migration(words(e));
     let (mut client, connection) = postgres.connect(&postgres.config()).await.map_err(|e| {
         StartError::Database(format!("{e}; is it up, and is [control_plane] database_url right?"))
     })?;

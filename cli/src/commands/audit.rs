@@ -1,5 +1,6 @@
 //! `palisade audit …`
 
+mod hold;
 mod verify;
 
 use std::io::{Read, Write};
@@ -26,6 +27,11 @@ pub(crate) enum Command {
     Verify(verify::Args),
     /// Show the log's public key and newest checkpoints
     Checkpoints(CheckpointArgs),
+    /// Keep events from deletion: list, place and release legal holds
+    #[command(subcommand)]
+    Hold(hold::Command),
+    /// Show how far other systems have the trail
+    Sinks(CheckpointArgs),
 }
 
 /// Which events.
@@ -164,6 +170,8 @@ pub(crate) fn run(command: Command) -> Result<()> {
         }
         Command::Verify(args) => verify::run(&args),
         Command::Checkpoints(args) => checkpoints(&args),
+        Command::Hold(command) => hold::run(command),
+        Command::Sinks(args) => sinks(&args),
     }
 }
 
@@ -214,6 +222,25 @@ fn checkpoints(args: &CheckpointArgs) -> Result<()> {
     let rows = items(&answer, "items").iter();
     let rows: Vec<Vec<String>> = rows.map(|row| vec![text(&row["at"]), text(&row["size"])]).collect();
     table(&["signed at", "events"], &rows);
+    Ok(())
+}
+
+fn sinks(args: &CheckpointArgs) -> Result<()> {
+    let answer = Api::new(&args.api)?.get("/audit/sinks")?;
+    if args.api.json {
+        return print_json(&answer["items"]);
+    }
+    let row = |row: &serde_json::Value| {
+        vec![
+            text(&row["name"]),
+            text(&row["number"]),
+            text(&row["waiting"]),
+            text(&row["at"]),
+            text(&row["error"]),
+        ]
+    };
+    let rows: Vec<Vec<String>> = items(&answer, "items").iter().map(row).collect();
+    table(&["sink", "has", "waiting", "tried at", "error"], &rows);
     Ok(())
 }
 

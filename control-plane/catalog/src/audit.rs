@@ -8,12 +8,8 @@ use uuid::Uuid;
 /// Version of this schema; a reader refuses a higher one.
 pub const SCHEMA_VERSION: u16 = 1;
 
-/// Writes an event, given as JSON: both planes'. One that is there already stays as it is.
-pub const INSERT: &str = "INSERT INTO palisade_control.audit_events
-    (id, at, class, plane, action, decision, result, actor, tenant_id, event)
-  SELECT (e ->> 'id')::uuid, (e ->> 'at')::timestamptz, e ->> 'class', e ->> 'plane', e ->> 'action', e ->> 'decision',
-    e ->> 'result', e ->> 'actor', e ->> 'tenant_id', e
-  FROM (VALUES ($1::jsonb)) AS given (e) ON CONFLICT DO NOTHING";
+/// Writes events, given as a JSON array: both planes'. One that is there already stays as it is.
+pub const WRITE: &str = "SELECT palisade_control.audit_write($1::jsonb)";
 
 /// How carefully an event is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -121,7 +117,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// For [`INSERT`]. An event is made of strings, numbers and times: it always has a JSON form.
+    /// For [`WRITE`]. An event is made of strings, numbers and times: it always has a JSON form.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::to_value(self).unwrap_or_default()

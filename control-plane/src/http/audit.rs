@@ -1,6 +1,7 @@
 //! `/api/v1/audit`.
 
 mod download;
+mod holds;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,9 @@ use crate::http::{Asked, decode_cursor, page_size};
 use crate::{Shared, audit, sealer};
 
 pub(crate) use download::{__path_bundle, __path_export, bundle, export};
+pub(crate) use holds::{
+    __path_hold, __path_holds, __path_release, __path_sinks, hold, holds, release, sinks,
+};
 
 /// Most stretches of a histogram.
 const MOST_BUCKETS: i64 = 1_000;

@@ -64,11 +64,14 @@ impl Line {
             Self::Header(header) => serde_json::to_value(header).unwrap_or_default(),
             Self::Checkpoint(note) => serde_json::json!({ "checkpoint": note }),
             Self::Row(row) => {
-                let leaf = STANDARD.encode(row.leaf);
-                match &row.event {
-                    Some(event) => serde_json::json!({ "number": row.number, "leaf": leaf, "event": event }),
-                    None => serde_json::json!({ "number": row.number, "leaf": leaf }),
+                let mut line = serde_json::json!({ "number": row.number, "leaf": STANDARD.encode(row.leaf) });
+                if let Some(event) = &row.event {
+                    line["event"] = event.clone();
                 }
+                if let Some(tombstone) = &row.retired {
+                    line["retired"] = tombstone.as_str().into();
+                }
+                line
             }
             Self::Summary(summary) => serde_json::json!({ "end": summary }),
         };
@@ -91,7 +94,13 @@ pub fn parse(line: &str) -> Option<Line> {
         return Some(Line::Summary(serde_json::from_value(summary.clone()).ok()?));
     }
     let leaf = decode(value["leaf"].as_str()?)?;
-    Some(Line::Row(Row { number: value["number"].as_u64()?, leaf, event: value.get("event").cloned() }))
+    let retired = value.get("retired").and_then(Value::as_str).map(str::to_owned);
+    Some(Line::Row(Row {
+        number: value["number"].as_u64()?,
+        leaf,
+        event: value.get("event").cloned(),
+        retired,
+    }))
 }
 
 fn decode(text: &str) -> Option<Hash> {
@@ -114,8 +123,13 @@ mod tests {
         for line in [
             Line::Header(header),
             Line::Checkpoint("a\n1\nb\n\n— a x\n".into()),
-            Line::Row(Row { number: 3, leaf: [1; 32], event: Some(serde_json::json!({"id": "é"})) }),
-            Line::Row(Row { number: 4, leaf: [2; 32], event: None }),
+            Line::Row(Row {
+                number: 3,
+                leaf: [1; 32],
+                event: Some(serde_json::json!({"id": "é"})),
+                retired: None,
+            }),
+            Line::Row(Row { number: 4, leaf: [2; 32], event: None, retired: Some("e9".into()) }),
             Line::Summary(Summary { events: 2, unnumbered: 0 }),
         ] {
             assert_eq!(parse(&line.text()), Some(line));

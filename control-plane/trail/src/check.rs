@@ -3,11 +3,16 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::canonical::leaf;
 use crate::checkpoint::{Checkpoint, CheckpointError, PublicKey};
 use crate::merkle::{Hash, Tree};
+
+/// The action of a tombstone: an event that says what was deleted by rule.
+pub const RETIRE: &str = "audit.retire";
 
 /// Most faults that are named; more are counted.
 const MOST_FAULTS: usize = 1_000;
@@ -19,8 +24,40 @@ pub struct Row {
     pub number: u64,
     /// The leaf's hash that was kept with it.
     pub leaf: Hash,
-    /// The event; `None` where only its hash is at hand.
+    /// The event; `None` where it was deleted by rule.
     pub event: Option<Value>,
+    /// The id of the event that says so, a tombstone.
+    pub retired: Option<String>,
+}
+
+/// Events that were deleted by rule, as their tombstone speaks of them.
+#[derive(Debug, Clone, Default)]
+pub struct Retired {
+    /// The first number.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
+    /// How many.
+    pub count: u64,
+    leaves: Sha256,
+}
+
+impl Retired {
+    /// One more, in the order of the numbers.
+    pub fn add(&mut self, number: u64, leaf: &Hash) {
+        if self.count == 0 {
+            self.first = number;
+        }
+        self.last = number;
+        self.count += 1;
+        self.leaves.update(leaf);
+    }
+
+    /// SHA-256 of the leaves, in hexadecimal digits.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        HEXLOWER.encode(&self.leaves.clone().finalize())
+    }
 }
 
 /// One thing that is wrong.
@@ -29,6 +66,13 @@ pub enum Fault {
     /// Events are missing between others.
     Removed {
         /// The first number that is missing.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
+    /// Events were deleted, and no event of the log says by which rule, or it speaks of others.
+    Untold {
+        /// The first number.
         from: u64,
         /// The last.
         to: u64,
@@ -86,6 +130,7 @@ impl fmt::Display for Fault {
         };
         match self {
             Self::Removed { from, to } => range(f, "removed", from, to),
+            Self::Untold { from, to } => range(f, "removed without a tombstone that says so", from, to),
             Self::Inserted { number } => write!(f, "event {number} inserted: its number was there already"),
             Self::Changed { number, id } => write!(f, "event {number} ({id}) changed"),
             Self::Reordered { number, with } => {
@@ -127,6 +172,12 @@ pub struct Checker {
     known: u64,
     /// Checkpoints ahead of the rows, by size.
     ahead: HashMap<u64, Checkpoint>,
+    /// What was deleted by rule, by its tombstone's id.
+    retired: HashMap<String, Retired>,
+    /// Tombstones that were seen, by id.
+    tombstones: HashMap<String, Value>,
+    /// The tree of what was deleted by rule before the first row.
+    from: (u64, Hash),
     /// Events that are not those of their hashes.
     strange: Vec<(u64, Hash, Value)>,
     report: Report,
@@ -139,6 +190,9 @@ impl Checker {
         let next = from.size();
         Self {
             key,
+            retired: HashMap::new(),
+            tombstones: HashMap::new(),
+            from: (next, from.root()),
             tree: from,
             next,
             whole: true,
@@ -178,10 +232,18 @@ impl Checker {
             self.fault(Fault::Removed { from: self.next, to: row.number - 1 });
             self.whole = false;
         }
-        if let Some(event) = row.event
-            && leaf(row.number, &event) != row.leaf
-        {
-            self.strange.push((row.number, row.leaf, event));
+        match row.event {
+            Some(event) if leaf(row.number, &event) != row.leaf => {
+                self.strange.push((row.number, row.leaf, event));
+            }
+            Some(mut event) if event["action"] == RETIRE => {
+                let id = event["id"].as_str().unwrap_or_default().to_owned();
+                self.tombstones.insert(id, event["detail"].take());
+            }
+            Some(_) => {}
+            None => {
+                self.retired.entry(row.retired.unwrap_or_default()).or_default().add(row.number, &row.leaf)
+            }
         }
         self.tree.push(row.leaf);
         self.next = row.number + 1;
@@ -221,11 +283,32 @@ impl Checker {
             }
         }
         self.report.more += strange.len().saturating_sub(MOST_FAULTS) as u64;
+        self.untold();
         if self.known > self.next {
             self.fault(Fault::Cut { from: self.next, to: self.known - 1 });
         }
         self.report.signed = self.signed;
         self.report
+    }
+
+    /// What was deleted must be what a tombstone speaks of.
+    fn untold(&mut self) {
+        let (size, root) = self.from;
+        let root = HEXLOWER.encode(&root);
+        let told = |t: &Value| t["until"].as_u64() == Some(size) && t["root"] == root.as_str();
+        if size > 0 && !self.tombstones.values().any(told) {
+            self.fault(Fault::Untold { from: 0, to: size - 1 });
+        }
+        let mut retired: Vec<_> = std::mem::take(&mut self.retired).into_iter().collect();
+        retired.sort_by_key(|(_, gone)| gone.first);
+        for (id, gone) in retired {
+            let tombstone = self.tombstones.get(&id);
+            if !tombstone.is_some_and(|t| {
+                t["count"].as_u64() == Some(gone.count) && t["digest"] == gone.digest().as_str()
+            }) {
+                self.fault(Fault::Untold { from: gone.first, to: gone.last });
+            }
+        }
     }
 
     fn compare(&mut self, checkpoint: &Checkpoint) {
@@ -266,7 +349,7 @@ mod tests {
             let event = json!({ "id": format!("e{number}"), "action": "login" });
             let leaf = leaf(number, &event);
             tree.push(leaf);
-            rows.push(Row { number, leaf, event: Some(event) });
+            rows.push(Row { number, leaf, event: Some(event), retired: None });
             if [4, 8, 10].contains(&tree.size()) {
                 notes.push(key.sign(&tree).unwrap().note);
             }
@@ -285,6 +368,7 @@ mod tests {
     type Tamper = fn(&mut Vec<Row>, &mut Vec<String>);
 
     #[test]
+    #[allow(clippy::too_many_lines, reason = "one table")]
     fn each_kind_of_tampering_is_named() {
         let cases: [(&str, Tamper, &[&str]); 11] = [
             ("nothing", |_, _| {}, &[]),
@@ -348,7 +432,11 @@ mod tests {
                 |_, notes| notes[1] = notes[1].replace("\n8\n", "\n7\n"),
                 &["a checkpoint is forged: the checkpoint's signature is not this key's"],
             ),
-            ("hashes alone", |rows, _| rows.iter_mut().for_each(|row| row.event = None), &[]),
+            (
+                "hashes alone",
+                |rows, _| rows.iter_mut().for_each(|row| row.event = None),
+                &["events 0 to 9 removed without a tombstone that says so"],
+            ),
         ];
         for (what, tamper, want) in cases {
             let (_, mut rows, mut notes) = log();
@@ -369,15 +457,68 @@ mod tests {
         );
     }
 
+    /// A log of ten events, the last of which is a tombstone with this detail.
+    fn with_tombstone(detail: Value) -> (PublicKey, Vec<Row>, Tree, String) {
+        let key = Key::new("palisade/audit/x", &[7; 32]).unwrap();
+        let (_, mut rows, _) = log();
+        let event = json!({ "id": "t", "action": RETIRE, "detail": detail });
+        rows[9] = Row { number: 9, leaf: leaf(9, &event), event: Some(event), retired: None };
+        let mut tree = Tree::default();
+        rows.iter().for_each(|row| tree.push(row.leaf));
+        let note = key.sign(&tree).unwrap().note;
+        (key.public(), rows, tree, note)
+    }
+
     #[test]
     fn what_was_deleted_by_rule_is_continued_from() {
-        let (key, rows, notes) = log();
+        let (_, rows, _) = log();
         let mut before = Tree::default();
         rows[..4].iter().for_each(|row| before.push(row.leaf));
-        let mut checker = Checker::new(key, before);
-        rows[4..].iter().cloned().for_each(|row| checker.row(row));
-        checker.checkpoint(&notes[2]);
-        let report = checker.finish();
-        assert_eq!((report.events, report.signed, report.faults), (6, 10, vec![]));
+        let root = HEXLOWER.encode(&before.root());
+        for (detail, want) in [
+            (json!({ "until": 4, "root": root }), vec![]),
+            (json!({ "until": 5, "root": root }), vec![Fault::Untold { from: 0, to: 3 }]),
+            (json!({ "until": 4, "root": "00" }), vec![Fault::Untold { from: 0, to: 3 }]),
+        ] {
+            let (key, rows, _, note) = with_tombstone(detail);
+            let mut checker = Checker::new(key, before.clone());
+            rows[4..].iter().cloned().for_each(|row| checker.row(row));
+            checker.checkpoint(&note);
+            let report = checker.finish();
+            assert_eq!((report.events, report.signed, report.faults), (6, 10, want));
+        }
+    }
+
+    #[test]
+    fn events_of_a_class_are_deleted_by_a_tombstone_alone() {
+        let (_, rows, _) = log();
+        let mut gone = Retired::default();
+        [2, 3, 7].iter().for_each(|at| gone.add(rows[*at].number, &rows[*at].leaf));
+        let tombstone = json!({ "count": 3, "digest": gone.digest() });
+        let untold = |from, to| vec![Fault::Untold { from, to }];
+        type Tamper = fn(&mut Vec<Row>);
+        let cases: [(Value, Tamper, Vec<Fault>); 5] = [
+            (tombstone.clone(), |_| {}, vec![]),
+            (json!({ "count": 2, "digest": gone.digest() }), |_| {}, untold(2, 7)),
+            // One more was deleted than the rule did.
+            (
+                tombstone.clone(),
+                |rows| (rows[5].event, rows[5].retired) = (None, Some("t".into())),
+                untold(2, 7),
+            ),
+            (tombstone.clone(), |rows| (rows[5].event, rows[5].retired) = (None, None), untold(5, 5)),
+            (tombstone, |rows| rows[3].retired = Some("e1".into()), [untold(2, 7), untold(3, 3)].concat()),
+        ];
+        for (detail, tamper, want) in cases {
+            let (key, mut rows, _, note) = with_tombstone(detail);
+            for at in [2, 3, 7] {
+                (rows[at].event, rows[at].retired) = (None, Some("t".into()));
+            }
+            tamper(&mut rows);
+            let mut checker = Checker::new(key, Tree::default());
+            checker.checkpoint(&note);
+            rows.into_iter().for_each(|row| checker.row(row));
+            assert_eq!(checker.finish().faults, want);
+        }
     }
 }

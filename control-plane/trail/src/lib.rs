@@ -20,7 +20,7 @@ mod merkle;
 
 pub use bundle::{BUNDLE_VERSION, Header, Line, Summary, parse};
 pub use canonical::leaf;
-pub use check::{Checker, Fault, Report, Row};
+pub use check::{Checker, Fault, RETIRE, Report, Retired, Row};
 pub use checkpoint::{Checkpoint, CheckpointError, Key, PublicKey};
 pub use export::{Format, Writer};
 pub use merkle::{Hash, Tree};

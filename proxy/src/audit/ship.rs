@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use palisade_catalog::audit::{Class, Event, INSERT, Plane};
+use palisade_catalog::audit::{Class, Event, Plane, WRITE};
 use time::OffsetDateTime;
 
 use super::spool::{self, Found, Place, State};
@@ -56,12 +56,12 @@ async fn batch(
     }
     let at = spool::shipped(folder, &segments);
     let (found, next) = spool::read(folder, at, end, BATCH_EVENTS)?;
-    for found in &found {
-        let event = match found {
+    if !found.is_empty() {
+        let events = found.iter().map(|found| match found {
             Found::Event(event) => event.to_json(),
             Found::Damaged(place, bytes) => damaged(folder, *place, *bytes).to_json(),
-        };
-        client.execute(INSERT, &[&event]).await?;
+        });
+        client.execute(WRITE, &[&events.collect::<serde_json::Value>()]).await?;
     }
     if next != at {
         spool::mark(folder, next)?;

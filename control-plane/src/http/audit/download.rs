@@ -163,7 +163,9 @@ impl Bundle {
         let client = snapshot.read_only(true).start().await?;
         let rows = client
             .query(
-                "SELECT number, leaf, event FROM palisade_control.audit_events WHERE number > $1 ORDER BY number LIMIT $2",
+                "(SELECT number, leaf, event, NULL::text FROM palisade_control.audit_events WHERE number > $1 ORDER BY number LIMIT $2)
+                 UNION ALL (SELECT number, leaf, NULL, by::text FROM palisade_control.audit_retired WHERE number > $1 ORDER BY number LIMIT $2)
+                 ORDER BY number LIMIT $2",
                 &[&self.after, &PAGE_EVENTS],
             )
             .await?;
@@ -174,7 +176,7 @@ impl Bundle {
             let number = u64::try_from(self.after).unwrap_or_default();
             let leaf =
                 row.get::<_, Option<Vec<u8>>>(1).and_then(|leaf| leaf.try_into().ok()).unwrap_or_default();
-            events.push(Line::Row(Row { number, leaf, event: row.get(2) }).text());
+            events.push(Line::Row(Row { number, leaf, event: row.get(2), retired: row.get(3) }).text());
         }
         self.events += rows.len() as u64;
         let more = rows.len() as i64 == PAGE_EVENTS;
