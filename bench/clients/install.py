@@ -58,6 +58,14 @@ def cargo(binary):
     return str(target / "debug" / binary)
 
 
+def orm(binary, *packages):
+    """A client in Rust with a lock file of its own."""
+    debian(*packages)
+    target = cache() / "rust"
+    run("cargo", "build", "--locked", "--manifest-path", HERE / "rust/Cargo.toml", "--target-dir", target, "--bin", binary)
+    return str(target / "debug" / binary)
+
+
 def debian(*packages):
     """Debian's packages; only root can install what is missing."""
     status = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Abbrev}\\n", *packages], capture_output=True, text=True).stdout
@@ -104,6 +112,8 @@ CLIENTS = {
     "sqlalchemy": lambda: [python("psycopg[binary]", "sqlalchemy"), HERE / "sqlalchemy_.py"],
     "django": lambda: [python("psycopg[binary]", "django"), HERE / "django_.py"],
     "postgres_js": lambda: [node("postgres"), HERE / "postgres_js.cjs"],
+    "sqlx": lambda: [orm("client-sqlx")],
+    "diesel": lambda: [orm("client-diesel", "libpq-dev")],
     "alembic": lambda: [python("psycopg[binary]", "sqlalchemy", "alembic"), HERE / "alembic_.py"],
     "typeorm": lambda: [node("pg", "typeorm", "reflect-metadata"), HERE / "typeorm.cjs"],
     "go_pq": lambda: [go("pq", "golang-github-lib-pq-dev")],

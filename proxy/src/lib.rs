@@ -12,6 +12,7 @@
 //!   PostgreSQL; `cancel`: a cancel on its way.
 //! - `rename`: physical names never reach a client; `types`: nor do other tenants' types.
 //! - `timeouts`: clients that take too long; `rate`: tenants that do too much.
+//! - `measured`: what is measured and fuzzed of the inside.
 //! - `metrics`, `http`, `console`: what can be seen from outside.
 //!
 //! A server connection is authenticated as one tenant's role and serves one pool for its whole life. A client holds one
@@ -22,6 +23,8 @@
 //! connection is handed on only when every answer has come, no transaction is open and nothing pins it.
 
 pub mod config;
+#[doc(hidden)]
+pub mod measured;
 
 mod audit;
 mod cancel;

@@ -1,0 +1,1 @@
+DROP TABLE bill; DROP TABLE customer;

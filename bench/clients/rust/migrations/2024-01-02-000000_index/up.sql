@@ -1,0 +1,1 @@
+CREATE INDEX bill_by_customer ON bill (customer_id);
