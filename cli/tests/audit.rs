@@ -274,3 +274,52 @@ fn the_documentation_names_every_field() {
         assert!(text.contains(&format!("`{field}`")), "docs/audit.md says nothing of `{field}`");
     }
 }
+
+/// With `audit_statements = "all"` each permitted statement is an event with its objects, rows and times, and each that
+/// fails with its SQLSTATE.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_statement_is_an_event_where_that_is_wished() {
+    let palisade = Installation::with("audit-all", true, &[("PALISADE__PROXY__AUDIT_STATEMENTS", "all")]);
+    let env = palisade.env();
+    let client = connect(&env["PALISADE_URL_ACME_OWNER"]).await;
+    client.batch_execute("BEGIN; CREATE TABLE kept (a int, b text); INSERT INTO kept VALUES (1, 'secret1'), (2, 'secret2'); COMMIT").await.unwrap();
+    client.query("SELECT b FROM kept WHERE a = $1", &[&1_i32]).await.unwrap();
+    let (code, _) = refusal(&client, "INSERT INTO kept VALUES (3, 1 / 0)").await;
+    assert_eq!(code, "22012");
+    client.simple_query("SELECT pg_sleep(0.05), 'secret3'").await.unwrap();
+    let token = env["PALISADE_ADMIN_TOKEN"].clone();
+    let started = Instant::now();
+    let events = loop {
+        let path = "/api/v1/audit?limit=200&tenant=acme&actor=owner&action=statement";
+        let (_, page) = palisade.api("GET", path, &token, None).unwrap();
+        let items = page["items"].as_array().unwrap().clone();
+        if items.iter().any(|e| e["shape"].as_str().is_some_and(|s| s.contains("pg_sleep"))) {
+            break items;
+        }
+        assert!(started.elapsed() < Duration::from_secs(20), "{items:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    let of = |verb: &str, result: &str| {
+        let found = events.iter().find(|e| e["verb"] == verb && e["result"] == result);
+        found.unwrap_or_else(|| panic!("no {verb} that is {result}: {events:?}")).clone()
+    };
+    // The tenant's verification has tried what is refused.
+    let strange = events
+        .iter()
+        .find(|e| e["decision"] == "allow" && e["class"] != "B" || e.to_string().contains("secret"));
+    assert_eq!(strange, None);
+    let insert = of("INSERT", "ok");
+    assert_eq!((&insert["detail"]["rows"], &insert["object"]), (&2.into(), &"relation kept insert".into()));
+    assert_eq!(of("INSERT", "failed")["sqlstate"], "22012");
+    let selects: Vec<&Value> = events.iter().filter(|e| e["verb"] == "SELECT").collect();
+    let slept = selects.iter().find(|e| e["shape"].as_str().unwrap().contains("pg_sleep")).unwrap();
+    let us = |field: &str| slept["detail"][field].as_u64().unwrap();
+    assert!(
+        (50_000..5_000_000).contains(&us("server_us"))
+            && us("queue_us") < 5_000_000
+            && us("judging_us") < 5_000_000
+    );
+    assert!(selects.iter().any(|e| e["detail"]["rows"] == 1 && e["object"] == "relation kept select"));
+    // A definition is one event, made before it is sent.
+    assert_eq!(events.iter().filter(|e| e["verb"] == "CREATE TABLE").count(), 1);
+}

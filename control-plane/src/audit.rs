@@ -115,7 +115,7 @@ impl Asked {
 
 /// Writes an event.
 pub(crate) async fn insert(client: &Transaction<'_>, event: &Event) -> Result<(), Error> {
-    client.execute(WRITE, &[&serde_json::json!([event])]).await.map(|_| ())
+    client.execute(WRITE, &[&serde_json::json!([event]).to_string()]).await.map(|_| ())
 }
 
 /// Writes an event that is about no other change.

@@ -18,7 +18,7 @@ use crate::access::{Access, Action, Class, Place, Reader};
 use crate::limits::Limits;
 use crate::read::{ReadError, Reading, Statement};
 use crate::rewrite;
-use crate::verdict::{Denial, Permit, PermittedStatement, Reason, Verdict};
+use crate::verdict::{Denial, MOST_OBJECTS, Permit, PermittedStatement, Reason, Verdict};
 use engine::{Answer, Engine, Question};
 use resolve::{Resolved, resolve};
 
@@ -252,6 +252,30 @@ pub struct Observed {
     pub would_deny: Option<Box<Denial>>,
 }
 
+/// What a statement names and the audit trail shows: relations and functions.
+fn objects(statement: &Statement) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for access in &statement.accesses {
+        let shown = matches!(access.class, Class::Relation | Class::Function) && !access.name.is_empty();
+        if shown && access.reader == Reader::Grammar && out.len() < MOST_OBJECTS {
+            let object = named(access);
+            if !out.contains(&object) {
+                out.push(object);
+            }
+        }
+    }
+    out
+}
+
+/// An object as the audit trail shows it: `class schema.name action`.
+fn named(access: &Access) -> String {
+    let full = match &access.schema {
+        Some(schema) => format!("{schema}.{}", access.name),
+        None => access.name.clone(),
+    };
+    format!("{} {full} {}", access.class.word(), access.action.word())
+}
+
 fn permit(
     text: &str,
     reading: &Reading,
@@ -274,6 +298,7 @@ fn permit(
             kind: s.kind,
             effects: s.effects.clone(),
             reads_constants: s.reads_constants,
+            objects: objects(s),
         })
         .collect();
     Verdict::Permit(Permit { rewritten, patches, statements, rules })
@@ -318,10 +343,6 @@ fn denial(
         }
         _ => None,
     };
-    let full = match &access.schema {
-        Some(schema) => format!("{schema}.{}", access.name),
-        None => access.name.clone(),
-    };
     Denial {
         sqlstate,
         message,
@@ -332,7 +353,7 @@ fn denial(
         reason: resolved.reason,
         verb: statement.verb,
         rule,
-        object: Some(format!("{} {full} {}", access.class.word(), access.action.word())),
+        object: Some(named(access)),
     }
 }
 

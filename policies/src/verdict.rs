@@ -13,6 +13,9 @@ pub struct Patch {
     pub text: String,
 }
 
+/// Most objects of a statement that are named in the audit trail.
+pub const MOST_OBJECTS: usize = 20;
+
 /// One permitted statement of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PermittedStatement {
@@ -24,6 +27,8 @@ pub struct PermittedStatement {
     pub effects: Vec<Effect>,
     /// Whether what a string constant says had a part in its reading: it may be a name.
     pub reads_constants: bool,
+    /// The relations and functions that it names, `class schema.name action` each, at most [`MOST_OBJECTS`].
+    pub objects: Vec<String>,
 }
 
 /// The text may be sent.

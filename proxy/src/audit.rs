@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use palisade_catalog::audit::Event;
+use palisade_catalog::audit::{Class, Event};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
@@ -137,6 +137,15 @@ impl Audit {
         self.queue.send((event, done)).await.map_err(|_| NotDurable::Broken)
     }
 
+    /// Leaves an event to the writer where that needs no waiting; gives it back where it does.
+    pub(crate) fn offer(&self, event: Event) -> Result<(), Box<Event>> {
+        if self.state.held() > self.most / 4 * 3 {
+            return Err(Box::new(event));
+        }
+        let (done, _) = oneshot::channel();
+        self.queue.try_send((event, done)).map_err(|full| Box::new(full.into_inner().0))
+    }
+
     /// Makes an event durable.
     pub(crate) async fn push(&self, event: Event) -> Result<(), NotDurable> {
         let (done, result) = oneshot::channel();
@@ -152,7 +161,9 @@ fn write(mut writer: Writer, mut entries: mpsc::Receiver<Entry>) {
         let mut text = String::new();
         for (event, _) in &batch {
             text.push_str(&record(event));
-            tracing::info!(target: "audit", action = %event.action, decision = ?event.decision, tenant = event.tenant, reason = event.reason);
+            if event.class == Class::A {
+                tracing::info!(target: "audit", action = %event.action, decision = ?event.decision, tenant = event.tenant, reason = event.reason);
+            }
         }
         let result = writer.append(text.as_bytes());
         if let Err(error) = &result {

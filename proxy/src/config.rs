@@ -44,6 +44,30 @@ pub enum ClientCertificates {
     Require,
 }
 
+/// Which permitted statements are audit events of their own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditStatements {
+    /// Definitions only.
+    #[default]
+    None,
+    /// Those that write rows, too.
+    Writes,
+    /// All.
+    All,
+}
+
+/// What happens to a permitted statement whose event finds the spool full.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenFull {
+    /// Its session ends.
+    #[default]
+    Refuse,
+    /// It waits.
+    Wait,
+}
+
 /// `[proxy.jwt]`: JSON Web Tokens in a password's place.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -188,6 +212,12 @@ pub struct ProxyConfig {
     pub spool_dir: PathBuf,
     /// Whether permitted statements are counted by shape and put into the audit trail every minute. Default `true`.
     pub audit_counts: bool,
+    /// Which permitted statements are put into the audit trail one by one, beside definitions: `none`, `writes` or `all`.
+    /// Default `none`.
+    pub audit_statements: AuditStatements,
+    /// What happens to a statement that is permitted and whose event finds the spool full: it is `refuse`d with its session,
+    /// or it `wait`s. Default `refuse`.
+    pub audit_when_full: WhenFull,
     /// Most bytes of this process's part of the spool. At it whatever must be on record is refused (SQLSTATE 53100).
     /// Default 1073741824, at least 67108864.
     pub spool_max_bytes: u64,
@@ -265,6 +295,8 @@ impl Default for ProxyConfig {
             snapshot_file: PathBuf::new(),
             spool_dir: PathBuf::new(),
             audit_counts: true,
+            audit_statements: AuditStatements::default(),
+            audit_when_full: WhenFull::default(),
             spool_max_bytes: 1 << 30,
             upgrade_socket: "/tmp/palisade-upgrade.sock".into(),
             shared_schemas: Vec::new(),

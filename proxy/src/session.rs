@@ -4,6 +4,7 @@
 //! - `upstream`: client to server: every text is judged; a denied one is replaced.
 //! - `extended`: the messages of the extended protocol, with statements under names of ours.
 //! - `downstream`: server to client: errors and notices are renamed; a replaced text's error becomes the denial.
+//! - `record`: what it puts into the audit trail.
 //! - `effects`: what completed statements did to the session.
 //! - `pump`: moves bytes both ways until the connection can be given back.
 //!
@@ -15,6 +16,7 @@ mod effects;
 mod extended;
 pub(crate) mod flow;
 mod pump;
+mod record;
 mod upstream;
 
 use std::collections::HashMap;
@@ -33,6 +35,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use crate::Shared;
 use crate::cancel;
 use crate::clients::{Client, State};
+use crate::config::AuditStatements;
 use crate::pins::Pins;
 use crate::pool::{Held, Pool};
 use crate::server::Parameters;
@@ -119,6 +122,9 @@ struct Link {
     /// Since when the client is silent inside its transaction, and how long it was before, in microseconds.
     silent: Option<Instant>,
     silent_us: u64,
+    /// Which permitted statements are events of their own, and where their time goes.
+    audited: AuditStatements,
+    times: record::Times,
 }
 
 impl Session {
@@ -227,6 +233,7 @@ impl Session {
     async fn linked(&mut self, killed: Pin<&mut WaitForCancellationFutureOwned>) -> Result<(), End> {
         self.current_pool()?;
         self.info.begin(State::Waiting);
+        let asked = Instant::now();
         let held = match self.pool.take(&self.shared).await {
             Ok(held) => held,
             Err(error) => {
@@ -238,7 +245,9 @@ impl Session {
         };
         self.info.link(held.server.target.clone());
         self.info.begin(State::Active);
-        let mut link = Link::new(held, self.pool.key.session_mode);
+        let audited = self.shared.config().audit_statements;
+        let mut link = Link::new(held, self.pool.key.session_mode, audited);
+        link.times.waited = asked.elapsed();
         self.tell(&mut link);
         let end = self.work(&mut link, killed).await;
         self.info.begin(State::Idle);
@@ -264,13 +273,7 @@ impl Session {
     ) -> Result<(), End> {
         loop {
             let pumped = self.pump(link, killed.as_mut()).await?;
-            for event in link.events.drain(..) {
-                self.shared
-                    .audit
-                    .push(event)
-                    .await
-                    .map_err(|failed| End::Fatal(failed.sqlstate(), failed.to_string()))?;
-            }
+            self.on_record(link).await?;
             if pumped == pump::Pumped::Released {
                 return Ok(());
             }
@@ -316,7 +319,7 @@ impl Session {
 }
 
 impl Link {
-    fn new(held: Held, session_mode: bool) -> Self {
+    fn new(held: Held, session_mode: bool, audited: AuditStatements) -> Self {
         Self {
             held,
             flow: Flow::default(),
@@ -338,7 +341,14 @@ impl Link {
             since: Instant::now(),
             silent: None,
             silent_us: 0,
+            audited,
+            times: record::Times::default(),
         }
+    }
+
+    /// Whether anybody wants to know where time goes.
+    fn is_timed(&self) -> bool {
+        self.audited != AuditStatements::None
     }
 
     /// Nothing of the client is left in the connection, and nothing is on its way.

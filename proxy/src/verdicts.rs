@@ -1,8 +1,9 @@
 //! Verdicts, remembered by the text itself: a text is read and judged once for each login of a tenant.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use palisade_catalog::audit::Event;
 use palisade_policies::effect::Kind;
 use palisade_policies::verdict::PermittedStatement;
 use palisade_policies::{Denial, Limits, Namespace, Observed, Permit, Verdict, read};
@@ -28,6 +29,8 @@ pub(crate) struct Judged {
     pub(crate) outcome: Outcome,
     /// How often it was done since that was last put on record.
     done: AtomicU64,
+    /// The text with its literals replaced, and the fingerprint: made when it is first put on record.
+    shape: OnceLock<(Option<String>, Option<String>)>,
 }
 
 /// Permit or denial, with what a session needs of them.
@@ -76,7 +79,17 @@ impl Judged {
                 Outcome::Deny { denial, answer }
             }
         };
-        Self { stamp, text: text.into(), outcome, done: AtomicU64::new(0) }
+        Self { stamp, text: text.into(), outcome, done: AtomicU64::new(0), shape: OnceLock::new() }
+    }
+
+    /// Puts the text's shape, with its fingerprint, into an event.
+    pub(crate) fn shape(&self, event: &mut Event) {
+        let (shape, fingerprint) = self.shape.get_or_init(|| {
+            event.set_shape(palisade_policies::shape(&self.text));
+            (event.shape.clone(), event.fingerprint.clone())
+        });
+        event.shape.clone_from(shape);
+        event.fingerprint.clone_from(fingerprint);
     }
 
     /// It was done once more.
@@ -86,7 +99,13 @@ impl Judged {
 
     /// An answer that PostgreSQL would give, were the session its own.
     pub(crate) fn refusal(stamp: Stamp, answer: Fields) -> Self {
-        Self { stamp, text: "".into(), outcome: Outcome::Refuse { answer }, done: AtomicU64::new(0) }
+        Self {
+            stamp,
+            text: "".into(),
+            outcome: Outcome::Refuse { answer },
+            done: AtomicU64::new(0),
+            shape: OnceLock::new(),
+        }
     }
 
     /// What the client gets instead of the server's error, where the text was replaced.

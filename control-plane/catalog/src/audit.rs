@@ -8,8 +8,8 @@ use uuid::Uuid;
 /// Version of this schema; a reader refuses a higher one.
 pub const SCHEMA_VERSION: u16 = 1;
 
-/// Writes events, given as a JSON array: both planes'. One that is there already stays as it is.
-pub const WRITE: &str = "SELECT palisade_control.audit_write($1::jsonb)";
+/// Writes events, given as the text of a JSON array: both planes'. One that is there already stays as it is.
+pub const WRITE: &str = "SELECT palisade_control.audit_write($1::text::jsonb)";
 
 /// How carefully an event is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -57,11 +57,14 @@ async fn batch(
     let at = spool::shipped(folder, &segments);
     let (found, next) = spool::read(folder, at, end, BATCH_EVENTS)?;
     if !found.is_empty() {
-        let events = found.iter().map(|found| match found {
-            Found::Event(event) => event.to_json(),
-            Found::Damaged(place, bytes) => damaged(folder, *place, *bytes).to_json(),
-        });
-        client.execute(WRITE, &[&events.collect::<serde_json::Value>()]).await?;
+        let events: Vec<String> = found
+            .into_iter()
+            .map(|found| match found {
+                Found::Event(json) => json,
+                Found::Damaged(place, bytes) => damaged(folder, place, bytes).to_json().to_string(),
+            })
+            .collect();
+        client.execute(WRITE, &[&format!("[{}]", events.join(","))]).await?;
     }
     if next != at {
         spool::mark(folder, next)?;

@@ -66,21 +66,23 @@ pub(super) fn record(event: &Event) -> String {
     format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))
 }
 
-/// The event of a record; `None` where it was damaged. A record of the time before checksums is bare JSON.
-fn event(line: &[u8]) -> Option<Event> {
+/// The event of a record, as the JSON that was written; `None` where it was damaged. A record of the time before checksums
+/// is bare JSON, and is read to know whether it is whole.
+fn event(line: &[u8]) -> Option<String> {
+    let text = |json: &[u8]| std::str::from_utf8(json).ok().map(str::to_owned);
     if line.starts_with(b"{") {
-        return serde_json::from_slice(line).ok();
+        return serde_json::from_slice::<Event>(line).ok().and_then(|_| text(line.trim_ascii_end()));
     }
     let (sum, json) = line.split_at_checked(9)?;
     let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?.strip_suffix(' ')?, 16).ok()?;
     let json = json.strip_suffix(b"\n")?;
-    (crc32fast::hash(json) == sum).then(|| serde_json::from_slice(json).ok())?
+    (crc32fast::hash(json) == sum).then(|| text(json))?
 }
 
 /// What was read: events, or the places of records that are none.
 pub(super) enum Found {
-    /// An event.
-    Event(Box<Event>),
+    /// An event, as JSON.
+    Event(String),
     /// A damaged record: where it begins, and its bytes.
     Damaged(Place, u64),
 }
@@ -102,7 +104,7 @@ pub(super) fn read(folder: &Path, at: Place, end: Option<Place>, most: usize) ->
             break;
         }
         found.push(match event(&line) {
-            Some(event) => Found::Event(Box::new(event)),
+            Some(event) => Found::Event(event),
             None => Found::Damaged(next, bytes),
         });
         next.offset += bytes;

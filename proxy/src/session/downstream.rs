@@ -181,7 +181,7 @@ impl Session {
         if matches!(severity, "FATAL" | "PANIC") {
             link.fatal = true;
         }
-        let Failure { quiet, judged, undone, parse_failed } = link.flow.error();
+        let Failure { quiet, judged, statement, undone, parse_failed } = link.flow.error();
         self.undo(link, undone, parse_failed);
         if quiet {
             return Ok(());
@@ -189,6 +189,13 @@ impl Session {
         link.failed = true;
         let sqlstate = fields.get(b'C').unwrap_or_default().to_owned();
         self.shared.metrics.error(&sqlstate);
+        if link.is_timed()
+            && let Some(judged) = &judged
+            && let Outcome::Permit { permit, .. } = &judged.outcome
+            && let Some(failed) = permit.statements.get(statement)
+        {
+            self.done(link, judged, failed, Err(&sqlstate));
+        }
         if sqlstate == "0A000" && fields.get(b'R') == Some("RevalidateCachedQuery") {
             // Somebody else has changed definitions: what is prepared from now on gets a new plan.
             self.pool.definitions.fetch_add(1, std::sync::atomic::Ordering::AcqRel);

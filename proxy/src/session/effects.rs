@@ -21,10 +21,13 @@ impl Session {
             judged.count();
             self.pool.done.fetch_add(1, Ordering::Relaxed);
         }
+        let Some(done) = permit.statements.get(statement) else { return };
+        if link.is_timed() {
+            self.done(link, judged, done, Ok(tag));
+        }
         if !effects && ddl.is_none() {
             return;
         }
-        let Some(done) = permit.statements.get(statement) else { return };
         if done.kind == Kind::Ddl && !done.effects.contains(&Effect::TempObject) {
             self.pool.definitions.fetch_add(1, Ordering::AcqRel);
             self.pool.types.forget();

@@ -36,7 +36,7 @@ impl Session {
             self.refuse(link, b'P', Fields::new("ERROR", "54000", "the name of a statement is too long"));
             return Ok(());
         }
-        let judged = self.judge(text)?;
+        let judged = self.judge_timed(link, text, false)?;
         self.record(link, &judged);
         if judged.sent().is_none() {
             // PostgreSQL drops the unnamed statement before it reads the new one.

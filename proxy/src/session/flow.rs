@@ -92,8 +92,9 @@ pub(crate) struct Step {
 pub(crate) struct Failure {
     /// The error is the answer to a message of ours.
     pub(crate) quiet: bool,
-    /// The text that it is about.
+    /// The text that it is about, and which of its statements failed.
     pub(crate) judged: Option<Arc<Judged>>,
+    pub(crate) statement: usize,
     /// Parses that did not happen, in the order in which they were sent.
     pub(crate) undone: Vec<Parse>,
     /// Whether the first of them is the one that failed; the others were skipped.
@@ -287,8 +288,9 @@ impl Flow {
         let mut failure = Failure::default();
         match self.ops.front() {
             None => return failure,
-            Some(Op::Query { judged, quiet, .. }) => {
+            Some(Op::Query { judged, quiet, at }) => {
                 failure.judged.clone_from(judged);
+                failure.statement = *at;
                 failure.quiet = *quiet;
                 return failure;
             }

@@ -1,13 +1,12 @@
 //! Client to server: every text is judged; a denied one is replaced.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
-use palisade_catalog::audit::{Class, Decision, Event, Plane};
-use palisade_policies::{Denial, Effect, Reason};
+use palisade_policies::Effect;
 use palisade_wire::error::Fields;
 use palisade_wire::frame::{self, HEADER_BYTES, Header};
-use time::OffsetDateTime;
 
 use super::flow::{Op, Parse};
 use super::{End, Link, Session};
@@ -144,6 +143,9 @@ impl Session {
         if matches!(header.tag, b'Q' | b'P' | b'B' | b'D' | b'E' | b'C' | b'F' | b'S') {
             self.prelude(link);
         }
+        if link.is_timed() && link.flow.len() == 0 {
+            link.times.begun = Some(Instant::now());
+        }
         match header.tag {
             b'B' => return self.bind(link, header, input),
             b'd' => {
@@ -233,7 +235,7 @@ impl Session {
         // PostgreSQL drops the unnamed statement at every simple query.
         self.unnamed = None;
         link.held.server.unnamed = None;
-        let judged = self.judge_text(text, true)?;
+        let judged = self.judge_timed(link, text, true)?;
         self.record(link, &judged);
         let Outcome::Permit { permit, pins, effects, .. } = &judged.outcome else {
             self.replace(link, b'Q', judged);
@@ -294,6 +296,21 @@ impl Session {
         self.judge_text(text, false)
     }
 
+    /// The same, for a statement that is under way.
+    pub(super) fn judge_timed(
+        &mut self,
+        link: &mut Link,
+        text: &[u8],
+        query: bool,
+    ) -> Result<Arc<Judged>, End> {
+        let begun = link.is_timed().then(Instant::now);
+        let judged = self.judge_text(text, query);
+        if let Some(begun) = begun {
+            link.times.judging = begun.elapsed();
+        }
+        judged
+    }
+
     fn judge_text(&mut self, text: &[u8], query: bool) -> Result<Arc<Judged>, End> {
         let metrics = &self.shared.metrics;
         let policy = self.shared.policy.load();
@@ -316,60 +333,9 @@ impl Session {
         Ok(judged)
     }
 
-    /// A denial is durable before the client sees it; a definition that was permitted is on record too. What only the
-    /// grammar refuses is the client's own mistake.
-    pub(super) fn record(&mut self, link: &mut Link, judged: &Judged) {
-        match &judged.outcome {
-            Outcome::Permit { would_deny: Some(denial), .. } => {
-                self.shared.metrics.observed.with_label_values(&[denial.reason.code()]).inc();
-                link.events.push(self.denied(judged, denial, "observed"));
-            }
-            Outcome::Permit { ddl: Some(verb), .. } => {
-                let mut event = self.event(&judged.text, Class::B, judged.stamp);
-                event.verb = Some((*verb).to_owned());
-                link.events.push(event);
-            }
-            Outcome::Permit { .. } => {}
-            Outcome::Deny { denial, .. } => {
-                self.shared.metrics.denials.with_label_values(&[denial.reason.code()]).inc();
-                if denial.reason == Reason::SyntaxError {
-                    return;
-                }
-                link.events.push(self.denied(judged, denial, "denied"));
-            }
-            Outcome::Refuse { .. } => {}
-        }
-    }
-
-    /// The event of a denial. `result`: `denied`, or `observed` where PostgreSQL was asked all the same.
-    fn denied(&self, judged: &Judged, denial: &Denial, result: &str) -> Event {
-        let mut event = self.event(&judged.text, Class::A, judged.stamp);
-        event.decision = Decision::Deny;
-        event.result = result.into();
-        event.verb = Some(denial.verb.to_owned());
-        event.object.clone_from(&denial.object);
-        event.reason = Some(denial.reason.code().to_owned());
-        event.rule.clone_from(&denial.rule);
-        event.sqlstate = Some(denial.sqlstate.to_owned());
-        event
-    }
-
     /// What a verdict of now holds for.
     pub(super) fn stamp(&self) -> Stamp {
         self.shared.policy.load().wall(&self.info.tenant_id).stamp()
-    }
-
-    fn event(&self, text: &str, class: Class, stamp: Stamp) -> Event {
-        let mut event =
-            Event::new(OffsetDateTime::now_utc(), class, Plane::Data, "statement", &self.info.login);
-        event.tenant_id = Some(self.info.tenant_id.clone());
-        event.tenant = Some(self.info.tenant.clone());
-        event.client_addr = Some(self.info.address.to_string());
-        event.session = Some(self.info.session.clone());
-        event.role_kind = Some(self.pool.namespace.kind.clone());
-        event.epoch = Some(stamp.epoch);
-        event.set_shape(palisade_policies::shape(text));
-        event
     }
 }
 
