@@ -66,17 +66,6 @@ impl Filter {
     }
 }
 
-/// The conditions of a filter: parameters 1 to 11, in the order of [`Asked::parameters`].
-const CONDITIONS: &str = "($1::text IS NULL OR tenant_id = $1
-       OR tenant_id IN (SELECT id FROM palisade_control.tenants WHERE slug = $1))
-     AND ($2::text IS NULL OR action = $2) AND ($3::text IS NULL OR decision = $3)
-     AND ($4::text IS NULL OR actor = $4) AND ($5::timestamptz IS NULL OR at >= $5)
-     AND ($6::timestamptz IS NULL OR at < $6) AND ($7::text IS NULL OR event ->> 'sqlstate' = $7 AND event ? 'sqlstate')
-     AND ($8::text IS NULL OR event ->> 'object' LIKE $8 AND event ? 'object')
-     AND ($9::text IS NULL OR event ->> 'reason' = $9)
-     AND ($10::text IS NULL OR event ->> 'session' = $10 AND event ? 'session')
-     AND ($11::text IS NULL OR event ->> 'fingerprint' = $11)";
-
 /// A filter that was read.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
@@ -85,32 +74,77 @@ pub(crate) struct Asked {
     pub(crate) until: Option<OffsetDateTime>,
     /// The beginning of an object as a pattern.
     object: Option<String>,
+    /// Whoever has, or had, the slug or the id that is asked for.
+    tenants: Vec<String>,
 }
 
 impl Asked {
-    pub(crate) fn new(filter: Filter, since: Option<OffsetDateTime>, until: Option<OffsetDateTime>) -> Self {
+    pub(crate) fn new(
+        filter: Filter,
+        since: Option<OffsetDateTime>,
+        until: Option<OffsetDateTime>,
+        tenants: Vec<String>,
+    ) -> Self {
         let literal =
             |text: &String| text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_") + "%";
         let object = filter.object.as_ref().map(literal);
-        Self { filter, since, until, object }
+        Self { filter, since, until, object, tenants }
     }
 
-    fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
+    /// The conditions of what is asked for, with their parameters: no others, so that each finds its index.
+    fn conditions(&self) -> (String, Vec<&(dyn ToSql + Sync)>) {
         let f = &self.filter;
-        vec![
-            &f.tenant,
-            &f.action,
-            &f.decision,
-            &f.actor,
-            &self.since,
-            &self.until,
-            &f.sqlstate,
-            &self.object,
-            &f.reason,
-            &f.session,
-            &f.fingerprint,
-        ]
+        let mut all = Conditions { sql: "true".into(), parameters: Vec::new() };
+        // One tenant is asked for by equality: then its index has the order, too.
+        match (&f.tenant, self.tenants.as_slice()) {
+            (None, _) => {}
+            (Some(_), [one]) => all.also("tenant_id = #", one),
+            (Some(_), _) => all.also("tenant_id = ANY (#)", &self.tenants),
+        }
+        let texts = [
+            ("action = #", &f.action),
+            ("decision = #", &f.decision),
+            ("actor = #", &f.actor),
+            ("event ->> 'sqlstate' = # AND event ? 'sqlstate'", &f.sqlstate),
+            ("event ->> 'object' LIKE # AND event ? 'object'", &self.object),
+            ("event ->> 'reason' = # AND event ? 'reason'", &f.reason),
+            ("event ->> 'session' = # AND event ? 'session'", &f.session),
+            ("event ->> 'fingerprint' = # AND event ? 'fingerprint'", &f.fingerprint),
+        ];
+        for (condition, given) in texts {
+            if let Some(given) = given {
+                all.also(condition, given);
+            }
+        }
+        for (condition, given) in [("at >= #", &self.since), ("at < #", &self.until)] {
+            if let Some(given) = given {
+                all.also(condition, given);
+            }
+        }
+        (all.sql, all.parameters)
     }
+}
+
+struct Conditions<'a> {
+    sql: String,
+    parameters: Vec<&'a (dyn ToSql + Sync)>,
+}
+
+impl<'a> Conditions<'a> {
+    /// One more; `#` is its parameter.
+    fn also(&mut self, condition: &str, parameter: &'a (dyn ToSql + Sync)) {
+        self.parameters.push(parameter);
+        self.sql.push_str(" AND ");
+        self.sql.push_str(&condition.replace('#', &format!("${}", self.parameters.len())));
+    }
+}
+
+/// The ids of whoever has, or had, a slug or an id.
+pub(crate) async fn tenants(client: &Client, named: &str) -> Result<Vec<String>, Error> {
+    let rows =
+        client.query("SELECT id FROM palisade_control.tenants WHERE slug = $1 OR id = $1", &[&named]).await?;
+    // Events outlive their tenant: an id that nobody has any more is asked for as it is.
+    Ok(if rows.is_empty() { vec![named.to_owned()] } else { rows.iter().map(|row| row.get(0)).collect() })
 }
 
 /// Writes an event.
@@ -137,20 +171,18 @@ pub(crate) async fn page(
     before: Option<Place>,
     limit: i64,
 ) -> Result<(Vec<serde_json::Value>, Option<Place>), Error> {
-    let (before_at, before_id) = before.unzip();
     let more = limit + 1;
-    let mut parameters = asked.parameters();
-    parameters.extend([&before_at as &(dyn ToSql + Sync), &before_id, &more]);
-    let rows = client
-        .query(
-            &format!(
-                "SELECT at, id, event FROM palisade_control.audit_events e WHERE {CONDITIONS}
-                   AND ($12::timestamptz IS NULL OR (at, id) < ($12, $13::uuid))
-                 ORDER BY at DESC, id DESC LIMIT $14"
-            ),
-            &parameters,
-        )
-        .await?;
+    let (mut sql, mut parameters) = asked.conditions();
+    if let Some((at, id)) = &before {
+        parameters.extend([at as &(dyn ToSql + Sync), id]);
+        sql.push_str(&format!(" AND (at, id) < (${}, ${})", parameters.len() - 1, parameters.len()));
+    }
+    parameters.push(&more);
+    let limited = parameters.len();
+    let sql = format!(
+        "SELECT at, id, event FROM palisade_control.audit_events e WHERE {sql} ORDER BY at DESC, id DESC LIMIT ${limited}"
+    );
+    let rows = client.query(&sql, &parameters).await?;
     let more = rows.len() as i64 > limit;
     let shown = &rows[..rows.len().min(usize::try_from(limit).unwrap_or(usize::MAX))];
     let next = shown.last().filter(|_| more).map(|row| (row.get(0), row.get(1)));
@@ -164,19 +196,17 @@ pub(crate) async fn after(
     after: Option<Place>,
     limit: i64,
 ) -> Result<Vec<(Place, Option<u64>, serde_json::Value)>, Error> {
-    let (after_at, after_id) = after.unzip();
-    let mut parameters = asked.parameters();
-    parameters.extend([&after_at as &(dyn ToSql + Sync), &after_id, &limit]);
-    let rows = client
-        .query(
-            &format!(
-                "SELECT at, id, number, event FROM palisade_control.audit_events e WHERE {CONDITIONS}
-                   AND ($12::timestamptz IS NULL OR (at, id) > ($12, $13::uuid))
-                 ORDER BY at, id LIMIT $14"
-            ),
-            &parameters,
-        )
-        .await?;
+    let (mut sql, mut parameters) = asked.conditions();
+    if let Some((at, id)) = &after {
+        parameters.extend([at as &(dyn ToSql + Sync), id]);
+        sql.push_str(&format!(" AND (at, id) > (${}, ${})", parameters.len() - 1, parameters.len()));
+    }
+    parameters.push(&limit);
+    let limited = parameters.len();
+    let sql = format!(
+        "SELECT at, id, number, event FROM palisade_control.audit_events e WHERE {sql} ORDER BY at, id LIMIT ${limited}"
+    );
+    let rows = client.query(&sql, &parameters).await?;
     let number = |row: &Row| row.get::<_, Option<i64>>(2).and_then(|n| u64::try_from(n).ok());
     Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), number(row), row.get(3))).collect())
 }
@@ -194,18 +224,15 @@ pub(crate) struct Bucket {
 
 /// Counts by time: stretches of so many seconds that have any event.
 pub(crate) async fn histogram(client: &Client, asked: &Asked, seconds: i64) -> Result<Vec<Bucket>, Error> {
-    let mut parameters = asked.parameters();
+    let (sql, mut parameters) = asked.conditions();
     parameters.push(&seconds);
-    let rows = client
-        .query(
-            &format!(
-                "SELECT to_char(to_timestamp(floor(extract(epoch FROM at) / $12::bigint) * $12::bigint) AT TIME ZONE 'UTC',
-                          'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),
-                        count(*) FILTER (WHERE decision = 'allow'), count(*) FILTER (WHERE decision = 'deny')
-                 FROM palisade_control.audit_events e WHERE {CONDITIONS} GROUP BY 1 ORDER BY 1"
-            ),
-            &parameters,
-        )
-        .await?;
+    let n = parameters.len();
+    let sql = format!(
+        "SELECT to_char(to_timestamp(floor(extract(epoch FROM at) / ${n}::bigint) * ${n}::bigint) AT TIME ZONE 'UTC',
+                  'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),
+                count(*) FILTER (WHERE decision = 'allow'), count(*) FILTER (WHERE decision = 'deny')
+         FROM palisade_control.audit_events e WHERE {sql} GROUP BY 1 ORDER BY 1"
+    );
+    let rows = client.query(&sql, &parameters).await?;
     Ok(rows.iter().map(|row| Bucket { at: row.get(0), allow: row.get(1), deny: row.get(2) }).collect())
 }

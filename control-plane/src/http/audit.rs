@@ -48,7 +48,7 @@ pub(crate) async fn list(
 ) -> Result<Json<AuditPage>, Problem> {
     let limit = page_size(filter.limit)?;
     let before = filter.cursor.as_deref().map(cursor).transpose()?;
-    let asked = read(filter)?;
+    let asked = read(&shared, filter).await?;
     let client = shared.pool.get().await?;
     let (items, next) = audit::page(&client, &asked, before, limit).await?;
     let next = next.map(|(at, id)| URL_SAFE_NO_PAD.encode(format!("{} {id}", at.unix_timestamp_nanos())));
@@ -79,11 +79,11 @@ pub(crate) struct HistogramQuery {
 struct Rest(BTreeMap<String, String>);
 
 impl Rest {
-    fn read(&self) -> Result<audit::Asked, Problem> {
+    async fn read(&self, shared: &Shared) -> Result<audit::Asked, Problem> {
         let given = serde_json::to_value(&self.0).unwrap_or_default();
         let filter =
             serde_json::from_value(given).map_err(|error| Problem::bad_request(error.to_string()))?;
-        read(filter)
+        read(shared, filter).await
     }
 }
 
@@ -98,7 +98,7 @@ pub(crate) async fn histogram(
     State(shared): State<Arc<Shared>>,
     Asked(query): Asked<HistogramQuery>,
 ) -> Result<Json<Histogram>, Problem> {
-    let mut asked = query.filter.read()?;
+    let mut asked = query.filter.read(&shared).await?;
     let now = OffsetDateTime::now_utc();
     let since = *asked.since.get_or_insert(now - time::Duration::days(1));
     let span = (asked.until.unwrap_or(now) - since).whole_seconds().max(1);
@@ -167,10 +167,14 @@ pub(crate) async fn checkpoints(
     }))
 }
 
-fn read(filter: audit::Filter) -> Result<audit::Asked, Problem> {
+async fn read(shared: &Shared, filter: audit::Filter) -> Result<audit::Asked, Problem> {
     let since = filter.since.as_deref().map(|t| instant(t, "since")).transpose()?;
     let until = filter.until.as_deref().map(|t| instant(t, "until")).transpose()?;
-    Ok(audit::Asked::new(filter, since, until))
+    let tenants = match &filter.tenant {
+        Some(named) => audit::tenants(&**shared.pool.get().await?, named).await?,
+        None => Vec::new(),
+    };
+    Ok(audit::Asked::new(filter, since, until, tenants))
 }
 
 fn instant(text: &str, what: &str) -> Result<OffsetDateTime, Problem> {

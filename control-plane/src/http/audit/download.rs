@@ -45,7 +45,7 @@ pub(crate) async fn export(
     let name = query.format.as_deref().unwrap_or("jsonl");
     let format =
         Format::named(name).ok_or_else(|| Problem::invalid("format must be jsonl, csv, ocsf or cef"))?;
-    let asked = query.filter.read()?;
+    let asked = query.filter.read(&shared).await?;
     let place = place(&shared)?;
     on_record(
         &shared,
