@@ -263,6 +263,9 @@ pub struct Access {
     pub value: Option<String>,
     /// Where it stands.
     pub place: Place,
+    /// Whether it is read from a string constant or a setting's value: then it is what a client has written there, and may
+    /// be no name at all.
+    pub literal: bool,
     /// Which reader saw it.
     pub reader: Reader,
 }

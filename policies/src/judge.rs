@@ -16,6 +16,7 @@ mod words;
 
 use crate::access::{Access, Action, Class, Place, Reader};
 use crate::limits::Limits;
+use crate::names::{self, FunctionUse};
 use crate::read::{ReadError, Reading, Statement};
 use crate::rewrite;
 use crate::verdict::{Denial, MOST_OBJECTS, Permit, PermittedStatement, Reason, Verdict};
@@ -267,13 +268,38 @@ fn objects(statement: &Statement) -> Vec<String> {
     out
 }
 
-/// An object as the audit trail shows it: `class schema.name action`.
+/// An object as the audit trail shows it: `class schema.name action`. What stands in a string constant is shown only where
+/// it is a name of Palisade's or PostgreSQL's own: anything else may be a secret, and is `$`.
 fn named(access: &Access) -> String {
+    let shown = |name: &str| {
+        if access.literal && !is_public_name(name) { "$".to_owned() } else { name.to_owned() }
+    };
     let full = match &access.schema {
-        Some(schema) => format!("{schema}.{}", access.name),
-        None => access.name.clone(),
+        Some(schema) => format!("{}.{}", shown(schema), shown(&access.name)),
+        None => shown(&access.name),
     };
     format!("{} {full} {}", access.class.word(), access.action.word())
+}
+
+/// Whether a name is PostgreSQL's own, a tenant's in the database, or one that every tenant has.
+fn is_public_name(name: &str) -> bool {
+    let tenants = name.strip_prefix("t_").and_then(|id| id.get(..20));
+    tenants.is_some_and(|id| id.bytes().all(|b| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b)))
+        || matches!(
+            name,
+            "" | "*"
+                | "public"
+                | "information_schema"
+                | "owner"
+                | "app"
+                | "readonly"
+                | "search_path"
+                | "role"
+                | "session_authorization"
+        )
+        || names::is_catalog_relation(name)
+        || names::is_catalog_type(name)
+        || names::function(name) != FunctionUse::Unknown
 }
 
 fn permit(

@@ -84,6 +84,10 @@ impl Installation {
             .env("RUST_LOG", "warn")
             .stdout(Stdio::null())
             .stderr(Stdio::inherit());
+        if let Some((_, log)) = self.settings.iter().find(|(name, _)| name == "PALISADE_TEST_LOG") {
+            // A test that looks at everything that is logged.
+            command.env("RUST_LOG", "info").stderr(std::fs::File::create(log).unwrap());
+        }
         let mut child = command.spawn().unwrap();
         let started = Instant::now();
         while !self.folder.join("run/ready").exists() {

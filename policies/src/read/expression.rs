@@ -159,7 +159,7 @@ fn constant_name(walk: &mut Walk<'_>, class: Class, text: &str, location: i32) {
         Some(names) => {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             match parts(&names) {
-                Some(parts) => walk.push(class, Action::Usage, parts, place),
+                Some(parts) => walk.push_literal(class, Action::Usage, parts, place),
                 None => walk.push(class, Action::Usage, ["", "", ""], Place::Unknown),
             }
         }

@@ -143,7 +143,7 @@ fn setting(walk: &mut Walk<'_>, name: &str, values: &[String], range: Option<Ran
         for part in value.split(',') {
             let part = part.trim().trim_matches('"');
             if !part.is_empty() {
-                walk.push(class, Action::Set, ["", "", part], Place::Unknown);
+                walk.push_literal(class, Action::Set, ["", "", part], Place::Unknown);
             }
         }
     }
@@ -302,10 +302,12 @@ pub(super) fn set_config(walk: &mut Walk<'_>, call: &p::FuncCall) {
                 Place::Constant(range) => Some(range),
                 _ => None,
             };
+            let first = walk.accesses.len();
             setting(walk, &name, &[text.to_owned()], range);
+            walk.accesses[first..].iter_mut().for_each(|access| access.literal = true);
         }
         // A computed value: the judge permits it for settings that any value may be given.
-        None => walk.push(Class::Setting, Action::Set, ["", "", &name], Place::Unknown),
+        None => walk.push_literal(Class::Setting, Action::Set, ["", "", &name], Place::Unknown),
     }
     let local = args.get(2).and_then(value);
     match (local.as_deref(), given) {
@@ -323,7 +325,7 @@ pub(super) fn set_config(walk: &mut Walk<'_>, call: &p::FuncCall) {
 pub(super) fn current_setting(walk: &mut Walk<'_>, args: &[p::Node]) {
     walk.reads_constants = true;
     if let Some((name, _)) = args.first().and_then(constant) {
-        walk.push(Class::Setting, Action::Show, ["", "", &name.to_ascii_lowercase()], Place::Unknown);
+        walk.push_literal(Class::Setting, Action::Show, ["", "", &name.to_ascii_lowercase()], Place::Unknown);
     }
 }
 

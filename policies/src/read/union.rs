@@ -77,6 +77,7 @@ fn add(statements: &mut [Statement], saw: &Saw) {
                 name: name.clone(),
                 value: None,
                 place: Place::Unknown,
+                literal: false,
                 reader: Reader::Witness,
             };
             seen.note(&access);

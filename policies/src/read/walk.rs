@@ -226,8 +226,17 @@ impl<'t> Walk<'t> {
             name: parts[2].to_owned(),
             value: None,
             place,
+            literal: false,
             reader: Reader::Grammar,
         });
+    }
+
+    /// Records an access that a string constant or a setting's value names.
+    pub(super) fn push_literal(&mut self, class: Class, action: Action, parts: [&str; 3], place: Place) {
+        self.push(class, action, parts, place);
+        if let Some(access) = self.accesses.last_mut() {
+            access.literal = true;
+        }
     }
 
     /// Marks the statement as one that is never permitted, in PostgreSQL's words.
