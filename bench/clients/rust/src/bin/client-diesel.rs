@@ -109,7 +109,9 @@ fn batch(c: &mut PgConnection) -> Outcome {
 
 fn copied(c: &mut PgConnection) -> Outcome {
     let rows = diesel::copy_from(customer::table)
-        .from_raw_data((customer::id, customer::name), |out| std::io::Write::write_all(out, b"100,copied\n"))
+        .from_raw_data((customer::id, customer::name), |out| {
+            std::io::Write::write_all(out, b"100,copied\n").map_err(|e| Error::SerializationError(Box::new(e)))
+        })
         .with_format(diesel::pg::CopyFormat::Csv)
         .execute(c)?;
     Ok(json!(rows))

@@ -82,7 +82,7 @@ async fn array_of_own_type(pool: &PgPool) -> Outcome {
 
 async fn described(pool: &PgPool) -> Outcome {
     let described = pool.describe("SELECT id, amount, state, tags, extra, made FROM bill WHERE id = $1 AND state = $2").await?;
-    let columns: Vec<Value> = described.columns.iter().zip(&described.nullable).map(|(c, null)| json!([c.name(), c.type_info().name(), null])).collect();
+    let columns: Vec<Value> = described.columns.iter().zip(&described.nullable).map(|(c, may_be_null)| json!([c.name(), c.type_info().name(), may_be_null])).collect();
     Ok(json!([columns, described.parameters.map(|p| format!("{p:?}").len() > 0)]))
 }
 
