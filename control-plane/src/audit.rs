@@ -164,6 +164,42 @@ pub(crate) async fn record(shared: &Shared, event: &Event) -> Result<(), Problem
 /// Where an event stands among others, newest or oldest first.
 pub(crate) type Place = (OffsetDateTime, Uuid);
 
+/// Which way a list of events goes.
+#[derive(Clone, Copy)]
+enum Order {
+    NewestFirst,
+    OldestFirst,
+}
+
+/// The next events behind a place: time, id, number, event.
+async fn ordered(
+    client: &Client,
+    asked: &Asked,
+    order: Order,
+    behind: Option<Place>,
+    limit: i64,
+) -> Result<Vec<Row>, Error> {
+    let (is_behind, by) = match order {
+        Order::NewestFirst => ("<", "at DESC, id DESC"),
+        Order::OldestFirst => (">", "at, id"),
+    };
+    let (mut sql, mut parameters) = asked.conditions();
+    if let Some((at, id)) = &behind {
+        parameters.extend([at as &(dyn ToSql + Sync), id]);
+        sql.push_str(&format!(
+            " AND (at, id) {is_behind} (${}, ${})",
+            parameters.len() - 1,
+            parameters.len()
+        ));
+    }
+    parameters.push(&limit);
+    let limited = parameters.len();
+    let sql = format!(
+        "SELECT at, id, number, event FROM palisade_control.audit_events e WHERE {sql} ORDER BY {by} LIMIT ${limited}"
+    );
+    client.query(&sql, &parameters).await
+}
+
 /// One page of events, newest first, with where the next begins.
 pub(crate) async fn page(
     client: &Client,
@@ -171,22 +207,11 @@ pub(crate) async fn page(
     before: Option<Place>,
     limit: i64,
 ) -> Result<(Vec<serde_json::Value>, Option<Place>), Error> {
-    let more = limit + 1;
-    let (mut sql, mut parameters) = asked.conditions();
-    if let Some((at, id)) = &before {
-        parameters.extend([at as &(dyn ToSql + Sync), id]);
-        sql.push_str(&format!(" AND (at, id) < (${}, ${})", parameters.len() - 1, parameters.len()));
-    }
-    parameters.push(&more);
-    let limited = parameters.len();
-    let sql = format!(
-        "SELECT at, id, event FROM palisade_control.audit_events e WHERE {sql} ORDER BY at DESC, id DESC LIMIT ${limited}"
-    );
-    let rows = client.query(&sql, &parameters).await?;
+    let rows = ordered(client, asked, Order::NewestFirst, before, limit + 1).await?;
     let more = rows.len() as i64 > limit;
     let shown = &rows[..rows.len().min(usize::try_from(limit).unwrap_or(usize::MAX))];
     let next = shown.last().filter(|_| more).map(|row| (row.get(0), row.get(1)));
-    Ok((shown.iter().map(|row| row.get(2)).collect(), next))
+    Ok((shown.iter().map(|row| row.get(3)).collect(), next))
 }
 
 /// The next events of an export, oldest first: place, number and event.
@@ -196,17 +221,7 @@ pub(crate) async fn after(
     after: Option<Place>,
     limit: i64,
 ) -> Result<Vec<(Place, Option<u64>, serde_json::Value)>, Error> {
-    let (mut sql, mut parameters) = asked.conditions();
-    if let Some((at, id)) = &after {
-        parameters.extend([at as &(dyn ToSql + Sync), id]);
-        sql.push_str(&format!(" AND (at, id) > (${}, ${})", parameters.len() - 1, parameters.len()));
-    }
-    parameters.push(&limit);
-    let limited = parameters.len();
-    let sql = format!(
-        "SELECT at, id, number, event FROM palisade_control.audit_events e WHERE {sql} ORDER BY at, id LIMIT ${limited}"
-    );
-    let rows = client.query(&sql, &parameters).await?;
+    let rows = ordered(client, asked, Order::OldestFirst, after, limit).await?;
     let number = |row: &Row| row.get::<_, Option<i64>>(2).and_then(|n| u64::try_from(n).ok());
     Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), number(row), row.get(3))).collect())
 }
