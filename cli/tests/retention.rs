@@ -164,8 +164,15 @@ async fn what_leaves_leaves_a_tombstone() {
     let admin = connect(&palisade.env()["PALISADE_DATABASE_URL"]).await;
     denials(&palisade, 20).await;
     age(&admin, "2024-01-01").await;
-    let (code, out, error) =
-        palisade.cli(&["audit", "hold", "place", "case 7", "--tenant", "acme", "--json"]);
+    // One event of class A, by its tenant and its time: its whole month stays.
+    let moment = "SELECT to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM palisade_control.audit_events,
+        LATERAL (VALUES (at), (at + interval '1 microsecond')) AS moments (t)
+        WHERE id = (SELECT id FROM palisade_control.audit_events WHERE class = 'A' AND tenant_id = (SELECT id FROM palisade_control.tenants WHERE slug = 'acme') ORDER BY number LIMIT 1) ORDER BY t";
+    let moments = admin.query(moment, &[]).await.unwrap();
+    let (since, then): (&str, &str) = (moments[0].get(0), moments[1].get(0));
+    let (code, out, error) = palisade.cli(&[
+        "audit", "hold", "place", "case 7", "--tenant", "acme", "--since", since, "--until", then, "--json",
+    ]);
     assert_eq!(code, 0, "{error}");
     let hold: Value = serde_json::from_str(&out).unwrap();
     let of = |class: &str| {

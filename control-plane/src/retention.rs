@@ -98,8 +98,8 @@ async fn alone(tx: &Transaction<'_>) -> Result<bool, Problem> {
     Ok(tx.query_one("SELECT pg_try_advisory_xact_lock($1)", &[&LOCK]).await?.get(0))
 }
 
-/// Whether everything of a month (of one class, where it is given) is signed, was given to every sink, and is covered by no
-/// hold.
+/// Whether everything of a month (of one class, where it is given) is signed and was given to every sink, and no hold covers
+/// anything of the month: it stays whole then.
 async fn may_go(tx: &Transaction<'_>, month: Date, class: Option<&str>) -> Result<bool, Problem> {
     let row = tx
         .query_one(
@@ -109,7 +109,7 @@ async fn may_go(tx: &Transaction<'_>, month: Date, class: Option<&str>) -> Resul
                 AND NOT EXISTS (SELECT FROM palisade_control.audit_events held JOIN palisade_control.audit_holds h
                   ON h.released_at IS NULL AND coalesce(h.tenant_id = held.tenant_id, h.tenant_id IS NULL)
                     AND coalesce(held.at >= h.since, true) AND coalesce(held.at < h.until, true)
-                  WHERE held.month = $1 AND ($2::text IS NULL OR held.class = $2))
+                  WHERE held.month = $1)
              FROM palisade_control.audit_events e WHERE month = $1 AND ($2::text IS NULL OR class = $2)",
             &[&month, &class],
         )
@@ -182,23 +182,17 @@ async fn detach(shared: &Shared, tx: &Transaction<'_>, month: Date) -> Result<bo
     let until = u64::try_from(cut).unwrap_or_default();
     let all = "SELECT number, leaf FROM (SELECT number, leaf FROM palisade_control.audit_events WHERE month = $1
                  UNION ALL SELECT number, leaf FROM palisade_control.audit_retired WHERE month = $1) AS l ORDER BY number";
+    let there = |kept: &Tree, number| {
+        let missing = || format!("event {} is missing: run `palisade audit verify`", kept.size());
+        if number == kept.size() { Ok(()) } else { Err(Problem::internal(missing())) }
+    };
     leaves(tx, all, &month, |number, leaf| {
-        if number != kept.size() {
-            return Err(Problem::internal(format!(
-                "event {} is missing: run `palisade audit verify`",
-                kept.size()
-            )));
-        }
+        there(&kept, number)?;
         kept.push(leaf);
         Ok(())
     })
     .await?;
-    if kept.size() != until {
-        return Err(Problem::internal(format!(
-            "event {} is missing: run `palisade audit verify`",
-            kept.size()
-        )));
-    }
+    there(&kept, until)?;
     let mut event = tombstone(month);
     event.detail =
         serde_json::json!({ "until": until, "root": data_encoding::HEXLOWER.encode(&kept.root()) });
