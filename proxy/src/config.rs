@@ -57,6 +57,13 @@ pub enum AuditStatements {
     All,
 }
 
+impl AuditStatements {
+    /// Whether anybody wants to know where a statement's time goes.
+    pub(crate) fn is_timed(self) -> bool {
+        self != Self::None
+    }
+}
+
 /// What happens to a permitted statement whose event finds the spool full.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -233,7 +233,8 @@ impl Session {
     async fn linked(&mut self, killed: Pin<&mut WaitForCancellationFutureOwned>) -> Result<(), End> {
         self.current_pool()?;
         self.info.begin(State::Waiting);
-        let asked = Instant::now();
+        let audited = self.shared.config().audit_statements;
+        let asked = audited.is_timed().then(Instant::now);
         let held = match self.pool.take(&self.shared).await {
             Ok(held) => held,
             Err(error) => {
@@ -245,9 +246,8 @@ impl Session {
         };
         self.info.link(held.server.target.clone());
         self.info.begin(State::Active);
-        let audited = self.shared.config().audit_statements;
         let mut link = Link::new(held, self.pool.key.session_mode, audited);
-        link.times.waited = asked.elapsed();
+        link.times.waited = asked.map(|asked| asked.elapsed()).unwrap_or_default();
         self.tell(&mut link);
         let end = self.work(&mut link, killed).await;
         self.info.begin(State::Idle);
@@ -348,7 +348,7 @@ impl Link {
 
     /// Whether anybody wants to know where time goes.
     fn is_timed(&self) -> bool {
-        self.audited != AuditStatements::None
+        self.audited.is_timed()
     }
 
     /// Nothing of the client is left in the connection, and nothing is on its way.
