@@ -139,6 +139,13 @@ impl Judged {
         permit.rewritten.is_none() && pins.is_empty() && permit.statements.iter().all(rows)
     }
 
+    /// What the names of its statements' objects take, in bytes.
+    fn objects_bytes(&self) -> usize {
+        let Outcome::Permit { permit, .. } = &self.outcome else { return 0 };
+        let objects = permit.statements.iter().flat_map(|s| &s.objects);
+        objects.map(|object| size_of::<String>() + object.len()).sum()
+    }
+
     /// Whether another text than the client's is sent.
     pub(crate) fn rewritten(&self) -> bool {
         matches!(&self.outcome, Outcome::Permit { permit, .. } if permit.rewritten.is_some())
@@ -167,7 +174,8 @@ struct Bytes;
 impl Weighter<Box<str>, Arc<Judged>> for Bytes {
     fn weight(&self, key: &Box<str>, value: &Arc<Judged>) -> u64 {
         let sent = value.sent().map_or(0, str::len);
-        (key.len() + value.text.len() + sent) as u64 + ENTRY_BYTES
+        // The shape comes later, and is about as long as the text.
+        (key.len() + 2 * value.text.len() + sent + value.objects_bytes()) as u64 + ENTRY_BYTES
     }
 }
 
@@ -367,17 +375,16 @@ mod tests {
         }
     }
 
+    fn namespace() -> Namespace {
+        Namespace { kind: "owner".into(), schema: "t_a".into(), database: "a".into(), shared: Vec::new() }
+    }
+
     #[test]
     fn texts_share_a_verdict_only_where_constants_do_not_matter() {
         let policy = Policy::new(&PolicyState::default()).unwrap();
         let wall = policy.wall("a");
         let limits = Limits::default();
-        let namespace = Namespace {
-            kind: "owner".into(),
-            schema: "t_a".into(),
-            database: "a".into(),
-            shared: Vec::new(),
-        };
+        let namespace = namespace();
         let verdicts = Verdicts::new(1 << 20);
         for (first, second, shared) in [
             ("SELECT a FROM t WHERE id = 1", "SELECT a FROM t WHERE id = 2", true),
@@ -431,12 +438,7 @@ mod tests {
     fn a_shared_verdict_of_the_corpora_holds_for_every_string() {
         let policy = Policy::new(&PolicyState::default()).unwrap();
         let limits = Limits::default();
-        let namespace = Namespace {
-            kind: "owner".into(),
-            schema: "t_a".into(),
-            database: "a".into(),
-            shared: Vec::new(),
-        };
+        let namespace = namespace();
         let verdicts = Verdicts::new(16 << 20);
         let judged = |text: &str| verdicts.judge(policy.wall("a"), &limits, &namespace, text).0;
         let corpora = [
