@@ -1,6 +1,7 @@
 """Measures the audit trail. See run.sh."""
 import argparse
 import datetime
+import hashlib
 import json
 import os
 import random
@@ -99,7 +100,6 @@ def questions(chance):
 
 
 def hashed(number):
-    import hashlib
     return hashlib.md5(str(number).encode()).hexdigest()
 
 

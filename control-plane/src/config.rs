@@ -264,9 +264,7 @@ impl ControlPlaneConfig {
         check(self.role_connection_limit > 0, "role_connection_limit must be at least 1");
         check(self.proxy_address.rsplit_once(':').is_some(), "proxy_address must be host:port");
         check(
-            self.verify_through.as_ref().is_none_or(|a| {
-                a.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-            }),
+            self.verify_through.as_deref().is_none_or(is_address),
             "verify_through must be host:port of a proxy",
         );
         check(self.warm_pool_size <= 1_000, "warm_pool_size must be at most 1000");
@@ -307,6 +305,11 @@ pub(crate) fn good_url(url: &str) -> bool {
         || ["http://127.0.0.1", "http://[::1]", "http://localhost"].iter().any(|local| {
             url.strip_prefix(local).is_some_and(|rest| rest.starts_with(':') || rest.starts_with('/'))
         })
+}
+
+/// Whether a text is `host:port`.
+pub(crate) fn is_address(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 #[cfg(test)]

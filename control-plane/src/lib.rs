@@ -227,6 +227,11 @@ impl ControlPlane {
     }
 }
 
+/// A client for other systems: it follows nobody elsewhere, and waits no longer than this in all.
+pub(crate) fn agent(longest: std::time::Duration) -> ureq::Agent {
+    ureq::Agent::config_builder().timeout_global(Some(longest)).max_redirects(0).build().new_agent()
+}
+
 /// The configured template's files, or the example's, judged.
 async fn source(
     config: ControlPlaneConfig,

@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UdpSocket, UnixDatagram};
 
 use super::Numbered;
-use crate::config::ControlPlaneConfig;
+use crate::config::{ControlPlaneConfig, is_address};
 
 /// Longest wait for a sink to take a batch.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -127,11 +127,9 @@ impl Sink {
 
 fn syslog(address: &str) -> Option<Syslog> {
     let (scheme, rest) = address.split_once("://")?;
-    let place =
-        || rest.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     match scheme {
-        "udp" if place() => Some(Syslog::Udp(rest.to_owned())),
-        "tcp" if place() => Some(Syslog::Tcp(rest.to_owned())),
+        "udp" if is_address(rest) => Some(Syslog::Udp(rest.to_owned())),
+        "tcp" if is_address(rest) => Some(Syslog::Tcp(rest.to_owned())),
         "unix" if rest.starts_with('/') => Some(Syslog::Unix(rest.into())),
         _ => None,
     }
@@ -265,11 +263,8 @@ fn otlp(events: &[Numbered]) -> Value {
 
 /// Posts a batch; whatever is not a success is an error.
 async fn post(url: String, body: Value) -> Result<(), SinkError> {
-    let sent = tokio::task::spawn_blocking(move || {
-        let agent =
-            ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).max_redirects(0).build().new_agent();
-        agent.post(&url).send_json(&body).map(|_| ())
-    });
+    let sent =
+        tokio::task::spawn_blocking(move || crate::agent(TIMEOUT).post(&url).send_json(&body).map(|_| ()));
     let sent = sent.await.map_err(|error| SinkError::Refused(error.to_string()))?;
     sent.map_err(|error| SinkError::Refused(error.to_string()))
 }

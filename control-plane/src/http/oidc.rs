@@ -188,7 +188,8 @@ async fn exchange(
     }
     let (url, body) = (provider.token_endpoint.clone(), form(&fields));
     let answer = blocking(move || {
-        let request = agent().post(&url).header("Content-Type", "application/x-www-form-urlencoded");
+        let request =
+            crate::agent(TIMEOUT).post(&url).header("Content-Type", "application/x-www-form-urlencoded");
         let mut answer = request.send(body).map_err(|e| format!("the provider's token endpoint: {e}"))?;
         answer.body_mut().with_config().limit(DOCUMENT_BYTES).read_json::<Value>().map_err(|e| e.to_string())
     })
@@ -245,7 +246,7 @@ async fn discover(config: &OidcConfig) -> Result<Provider, Problem> {
     let (issuer, wanted) = (config.issuer.clone(), config.issuer.clone());
     let provider = blocking(move || {
         let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-        let mut answer = agent().get(&url).call().map_err(|e| format!("{url}: {e}"))?;
+        let mut answer = crate::agent(TIMEOUT).get(&url).call().map_err(|e| format!("{url}: {e}"))?;
         let document = answer.body_mut().with_config().limit(DOCUMENT_BYTES).read_json::<Provider>();
         document.map_err(|e| format!("{url}: {e}"))
     })
@@ -257,10 +258,6 @@ async fn discover(config: &OidcConfig) -> Result<Provider, Problem> {
         ));
     }
     Ok(provider)
-}
-
-fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).max_redirects(0).build().new_agent()
 }
 
 async fn blocking<T: Send + 'static>(
