@@ -35,7 +35,7 @@ PY
 for target in "$@"; do
   mkdir -p "data/fuzz/$target" "data/fuzz/found"
   echo "fuzzing $target for $seconds s"
-  cargo fuzz run --fuzz-dir bench/fuzz --sanitizer none "$target" "data/fuzz/$target" -- \
+  cargo fuzz run --fuzz-dir bench/fuzz --target-dir data/fuzz/target --sanitizer none "$target" "data/fuzz/$target" -- \
     -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=8192 -print_final_stats=1 -verbosity=1 \
     -artifact_prefix="data/fuzz/found/$target-" 2>data/fuzz/$target.log || { tail -40 "data/fuzz/$target.log"; exit 1; }
   grep -E "stat::number_of_executed_units|cov: .* DONE|#.*DONE" "data/fuzz/$target.log" || true
