@@ -4,6 +4,8 @@
 //! Each process has a numbered folder of its own in the spool, held by a lock: at an upgrade two processes write and
 //! ship side by side. Folders that nobody holds were left by a process that is gone; whoever starts next ships them.
 
+mod done;
+mod queue;
 mod ship;
 mod spool;
 
@@ -17,12 +19,14 @@ use palisade_catalog::audit::{Class, Event};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use done::Done;
+use queue::Noted;
 pub(crate) use ship::ship;
-use spool::{State, Writer, record};
+use spool::{State, Writer};
 
-/// Most events that wait for the disk.
+/// Most events that wait for the disk with somebody who waits for them, and most that nobody waits for.
 const QUEUE_EVENTS: usize = 4_096;
-/// Most events of one group commit, and of one shipment.
+/// Most events of one group commit that somebody waits for, and of one shipment.
 const BATCH_EVENTS: usize = 512;
 /// How often the spool is shipped.
 const SHIP_INTERVAL: Duration = Duration::from_millis(300);
@@ -60,11 +64,36 @@ impl From<&std::io::Error> for NotDurable {
     }
 }
 
-type Entry = (Event, oneshot::Sender<Result<(), NotDurable>>);
+/// What goes on record.
+#[derive(Clone)]
+pub(crate) enum Entry {
+    Event(Box<Event>),
+    /// A statement that is over: its event is put together by the writer.
+    Done(Box<Done>),
+}
+
+impl Entry {
+    pub(crate) fn class(&self) -> Class {
+        match self {
+            Self::Event(event) => event.class,
+            Self::Done(_) => Done::CLASS,
+        }
+    }
+}
+
+impl From<Event> for Entry {
+    fn from(event: Event) -> Self {
+        Self::Event(Box::new(event))
+    }
+}
+
+/// An entry, and who waits until it is durable.
+type Awaited = (Entry, oneshot::Sender<Result<(), NotDurable>>);
 
 /// The way to the spool.
 pub(crate) struct Audit {
-    queue: mpsc::Sender<Entry>,
+    queue: mpsc::Sender<Awaited>,
+    noted: Arc<Noted>,
     folder: Folder,
     state: Arc<State>,
     /// Most bytes of this process's segments.
@@ -120,58 +149,37 @@ impl Audit {
     /// Opens the spool, cuts a torn tail off, and starts its writer. It holds at most so many bytes.
     pub(crate) fn open(folder: &Path, most: u64) -> std::io::Result<Self> {
         let (folder, orphans) = Folder::first(folder)?;
-        let (queue, entries) = mpsc::channel(QUEUE_EVENTS);
+        let (queue, awaited) = mpsc::channel(QUEUE_EVENTS);
+        let noted = Arc::new(Noted::default());
         let writer = Writer::open(&folder.path, most)?;
         let state = writer.state();
-        std::thread::Builder::new().name("audit".into()).spawn(move || write(writer, entries))?;
-        Ok(Self { queue, folder, state, most, orphans: Mutex::new(orphans) })
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let commit = queue::Commit::new(writer, awaited, noted.clone());
+        std::thread::Builder::new().name("audit".into()).spawn(move || runtime.block_on(commit.forever()))?;
+        Ok(Self { queue, noted, folder, state, most, orphans: Mutex::new(orphans) })
     }
 
-    /// Leaves an event to the writer: it is written in its turn, and nobody waits for that. Waits only where the queue is
-    /// full, and for the disk where the spool is nearly full, so that no event is lost to the limit unnoticed.
+    /// Leaves an event to the writer: it is written in its turn, and nobody waits for that. Waits only where too many do
+    /// already, and where the spool is nearly full, so that no event is lost to the limit unnoticed.
     pub(crate) async fn note(&self, event: Event) -> Result<(), NotDurable> {
-        if self.state.held() > self.most / 4 * 3 {
-            return self.push(event).await;
+        match self.offer(event.into()) {
+            Ok(()) => Ok(()),
+            Err(entry) => self.push(entry).await,
         }
-        let (done, _) = oneshot::channel();
-        self.queue.send((event, done)).await.map_err(|_| NotDurable::Broken)
     }
 
-    /// Leaves an event to the writer where that needs no waiting; gives it back where it does.
-    pub(crate) fn offer(&self, event: Event) -> Result<(), Box<Event>> {
+    /// Leaves an entry to the writer where that needs no waiting; gives it back where it does.
+    pub(crate) fn offer(&self, entry: Entry) -> Result<(), Entry> {
         if self.state.held() > self.most / 4 * 3 {
-            return Err(Box::new(event));
+            return Err(entry);
         }
-        let (done, _) = oneshot::channel();
-        self.queue.try_send((event, done)).map_err(|full| Box::new(full.into_inner().0))
+        self.noted.offer(entry)
     }
 
-    /// Makes an event durable.
-    pub(crate) async fn push(&self, event: Event) -> Result<(), NotDurable> {
+    /// Makes an entry durable, and whatever was left to the writer before it.
+    pub(crate) async fn push(&self, entry: impl Into<Entry>) -> Result<(), NotDurable> {
         let (done, result) = oneshot::channel();
-        self.queue.send((event, done)).await.map_err(|_| NotDurable::Broken)?;
+        self.queue.send((entry.into(), done)).await.map_err(|_| NotDurable::Broken)?;
         result.await.map_err(|_| NotDurable::Broken)?
-    }
-}
-
-/// Group commit: whatever waits is written together, with one sync.
-fn write(mut writer: Writer, mut entries: mpsc::Receiver<Entry>) {
-    let mut batch = Vec::new();
-    while entries.blocking_recv_many(&mut batch, BATCH_EVENTS) > 0 {
-        let mut text = String::new();
-        for (event, _) in &batch {
-            text.push_str(&record(event));
-            if event.class == Class::A {
-                tracing::info!(target: "audit", action = %event.action, decision = ?event.decision, tenant = event.tenant, reason = event.reason);
-            }
-        }
-        let result = writer.append(text.as_bytes());
-        if let Err(error) = &result {
-            tracing::error!(%error, "the audit spool cannot be written");
-        }
-        for (_, done) in batch.drain(..) {
-            // Nobody waits for the answer where the session has ended, or where the event is only noted.
-            let _ = done.send(result.as_ref().copied().map_err(NotDurable::from));
-        }
     }
 }

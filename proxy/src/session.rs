@@ -26,13 +26,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use palisade_catalog::audit::Event;
 use palisade_wire::error::Fields;
 use palisade_wire::frame;
 use tokio::io::AsyncWriteExt;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::Shared;
+use crate::audit::Entry;
 use crate::cancel;
 use crate::clients::{Client, State};
 use crate::config::AuditStatements;
@@ -117,7 +117,7 @@ struct Link {
     /// The server has said that it closes.
     fatal: bool,
     /// Events that must be durable before anything else is sent.
-    events: Vec<Event>,
+    events: Vec<Entry>,
     since: Instant,
     /// Since when the client is silent inside its transaction, and how long it was before, in microseconds.
     silent: Option<Instant>,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use palisade_catalog::audit::Event;
+use palisade_catalog::audit::fingerprint;
 use palisade_policies::effect::Kind;
 use palisade_policies::verdict::PermittedStatement;
 use palisade_policies::{Denial, Limits, Namespace, Observed, Permit, Verdict, read};
@@ -82,14 +82,14 @@ impl Judged {
         Self { stamp, text: text.into(), outcome, done: AtomicU64::new(0), shape: OnceLock::new() }
     }
 
-    /// Puts the text's shape, with its fingerprint, into an event.
-    pub(crate) fn shape(&self, event: &mut Event) {
+    /// The text's shape, and its fingerprint.
+    pub(crate) fn shape(&self) -> (Option<&str>, Option<&str>) {
         let (shape, fingerprint) = self.shape.get_or_init(|| {
-            event.set_shape(palisade_policies::shape(&self.text));
-            (event.shape.clone(), event.fingerprint.clone())
+            let shape = palisade_policies::shape(&self.text);
+            let fingerprint = shape.as_deref().map(fingerprint);
+            (shape, fingerprint)
         });
-        event.shape.clone_from(shape);
-        event.fingerprint.clone_from(fingerprint);
+        (shape.as_deref(), fingerprint.as_deref())
     }
 
     /// It was done once more.

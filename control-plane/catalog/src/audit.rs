@@ -116,6 +116,12 @@ pub struct Event {
     pub detail: serde_json::Value,
 }
 
+/// What stands for a shape: the first 16 hexadecimal digits of its SHA-256.
+#[must_use]
+pub fn fingerprint(shape: &str) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(shape.as_bytes())[..8])
+}
+
 impl Event {
     /// For [`WRITE`]. An event is made of strings, numbers and times: it always has a JSON form.
     #[must_use]
@@ -125,8 +131,7 @@ impl Event {
 
     /// Notes the shape of the statement, with its fingerprint.
     pub fn set_shape(&mut self, shape: Option<String>) {
-        let digest = shape.as_deref().map(|shape| Sha256::digest(shape.as_bytes()));
-        self.fingerprint = digest.map(|digest| data_encoding::HEXLOWER.encode(&digest[..8]));
+        self.fingerprint = shape.as_deref().map(fingerprint);
         self.shape = shape;
     }
 

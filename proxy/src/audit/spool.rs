@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use palisade_catalog::audit::Event;
 use parking_lot::Mutex;
 
+use super::Entry;
+
 /// A segment of this length is followed by the next, in bytes.
 const SEGMENT_BYTES: u64 = 8 << 20;
 
@@ -59,11 +61,21 @@ pub(super) fn segments(folder: &Path) -> Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// An event as a record: the CRC-32 of its JSON in eight hexadecimal digits, a space, the JSON, the line's end.
-pub(super) fn record(event: &Event) -> String {
+/// Appends an entry as a record: the CRC-32 of its JSON in eight hexadecimal digits, a space, the JSON, the line's end.
+pub(super) fn record(entry: &Entry, to: &mut Vec<u8>) {
+    let begin = to.len();
+    to.extend_from_slice(b"00000000 ");
+    let written = match entry {
+        Entry::Event(event) => serde_json::to_writer(&mut *to, event),
+        Entry::Done(done) => done.write(to),
+    };
     // An event is made of strings, numbers and times: it always has a JSON form.
-    let json = serde_json::to_string(event).unwrap_or_default();
-    format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))
+    if let Err(error) = written {
+        tracing::error!(%error, "an event has no JSON form");
+    }
+    let sum = format!("{:08x}", crc32fast::hash(&to[begin + 9..]));
+    to[begin..begin + 8].copy_from_slice(sum.as_bytes());
+    to.push(b'\n');
 }
 
 /// The event of a record, as the JSON that was written; `None` where it was damaged. A record of the time before checksums

@@ -191,10 +191,8 @@ impl Session {
         self.shared.metrics.error(&sqlstate);
         if link.is_timed()
             && let Some(judged) = &judged
-            && let Outcome::Permit { permit, .. } = &judged.outcome
-            && let Some(failed) = permit.statements.get(statement)
         {
-            self.done(link, judged, failed, Err(&sqlstate));
+            self.done(link, judged, statement, Err(&sqlstate));
         }
         if sqlstate == "0A000" && fields.get(b'R') == Some("RevalidateCachedQuery") {
             // Somebody else has changed definitions: what is prepared from now on gets a new plan.

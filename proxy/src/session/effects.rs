@@ -1,5 +1,6 @@
 //! What completed statements did to the session.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use palisade_policies::Effect;
@@ -15,7 +16,7 @@ use crate::verdicts::{Judged, Outcome};
 
 impl Session {
     /// One statement of a text has been completed. `tag`: the body of its CommandComplete.
-    pub(super) fn completed(&mut self, link: &mut Link, judged: &Judged, statement: usize, tag: &[u8]) {
+    pub(super) fn completed(&mut self, link: &mut Link, judged: &Arc<Judged>, statement: usize, tag: &[u8]) {
         let Outcome::Permit { permit, effects, ddl, .. } = &judged.outcome else { return };
         if statement == 0 {
             judged.count();
@@ -23,7 +24,7 @@ impl Session {
         }
         let Some(done) = permit.statements.get(statement) else { return };
         if link.is_timed() {
-            self.done(link, judged, done, Ok(tag));
+            self.done(link, judged, statement, Ok(tag));
         }
         if !effects && ddl.is_none() {
             return;

@@ -1,15 +1,15 @@
 //! What a session puts into the audit trail.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use palisade_catalog::audit::{Class, Decision, Event, Plane};
 use palisade_policies::effect::Kind;
-use palisade_policies::verdict::PermittedStatement;
 use palisade_policies::{Denial, Reason};
 use time::OffsetDateTime;
 
 use super::{End, Link, Session};
-use crate::audit::NotDurable;
+use crate::audit::{Done, Entry, NotDurable};
 use crate::config::{AuditStatements, WhenFull};
 use crate::verdicts::{Judged, Outcome};
 
@@ -34,12 +34,12 @@ impl Session {
         match &judged.outcome {
             Outcome::Permit { would_deny: Some(denial), .. } => {
                 self.shared.metrics.observed.with_label_values(&[denial.reason.code()]).inc();
-                link.events.push(self.denied(judged, denial, "observed"));
+                link.events.push(self.denied(judged, denial, "observed").into());
             }
             Outcome::Permit { ddl: Some(verb), .. } => {
                 let mut event = self.event(judged, Class::B);
                 event.verb = Some((*verb).to_owned());
-                link.events.push(event);
+                link.events.push(event.into());
             }
             Outcome::Permit { .. } => {}
             Outcome::Deny { denial, .. } => {
@@ -47,7 +47,7 @@ impl Session {
                 if denial.reason == Reason::SyntaxError {
                     return;
                 }
-                link.events.push(self.denied(judged, denial, "denied"));
+                link.events.push(self.denied(judged, denial, "denied").into());
             }
             Outcome::Refuse { .. } => {}
         }
@@ -75,7 +75,9 @@ impl Session {
         event.session = Some(self.info.session.clone());
         event.role_kind = Some(self.pool.namespace.kind.clone());
         event.epoch = Some(judged.stamp.epoch);
-        judged.shape(&mut event);
+        let (shape, fingerprint) = judged.shape();
+        event.shape = shape.map(str::to_owned);
+        event.fingerprint = fingerprint.map(str::to_owned);
         event
     }
 
@@ -83,53 +85,45 @@ impl Session {
     pub(super) fn done(
         &mut self,
         link: &mut Link,
-        judged: &Judged,
-        statement: &PermittedStatement,
+        judged: &Arc<Judged>,
+        statement: usize,
         ended: Result<&[u8], &str>,
     ) {
-        let wanted = match link.audited {
+        let Outcome::Permit { permit, .. } = &judged.outcome else { return };
+        let wanted = permit.statements.get(statement).is_some_and(|statement| match link.audited {
             AuditStatements::None => false,
             AuditStatements::Writes => statement.kind == Kind::Write,
             // Definitions are on record already, before they were sent.
             AuditStatements::All => statement.kind != Kind::Ddl,
-        };
+        });
         if !wanted {
             return;
         }
-        let Outcome::Permit { permit, .. } = &judged.outcome else { return };
-        let mut event = self.event(judged, Class::B);
-        event.verb = Some(statement.verb.to_owned());
-        event.object = statement.objects.first().cloned();
-        event.rule = permit.rules.first().cloned();
-        let now = Instant::now();
-        let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let times = &mut link.times;
-        let server = times.begun.replace(now).map_or(Duration::ZERO, |begun| now - begun);
-        event.detail = serde_json::json!({
-            "objects": statement.objects,
-            "queue_us": us(std::mem::take(&mut times.waited)),
-            "judging_us": us(std::mem::take(&mut times.judging)),
-            "server_us": us(server),
-        });
-        match ended {
-            Ok(tag) => event.detail["rows"] = rows(tag).into(),
-            Err(sqlstate) => {
-                event.result = "failed".into();
-                event.sqlstate = Some(sqlstate.to_owned());
-            }
-        }
+        let (now, times) = (Instant::now(), &mut link.times);
+        let done = Done {
+            at: OffsetDateTime::now_utc(),
+            client: self.info.clone(),
+            pool: self.pool.clone(),
+            judged: judged.clone(),
+            statement,
+            rows: ended.ok().and_then(rows),
+            sqlstate: ended.err().map(Into::into),
+            queue: std::mem::take(&mut times.waited),
+            judging: std::mem::take(&mut times.judging),
+            server: times.begun.replace(now).map_or(Duration::ZERO, |begun| now - begun),
+        };
         // One that has to wait for the disk keeps the client waiting.
-        if let Err(event) = self.shared.audit.offer(event) {
-            link.events.push(*event);
+        if let Err(entry) = self.shared.audit.offer(Entry::Done(Box::new(done))) {
+            link.events.push(entry);
         }
     }
 
     /// Makes the events that wait durable, before anything else is sent.
     pub(super) async fn on_record(&self, link: &mut Link) -> Result<(), End> {
-        for event in link.events.drain(..) {
-            while let Err(failed) = self.shared.audit.push(event.clone()).await {
+        for entry in link.events.drain(..) {
+            while let Err(failed) = self.shared.audit.push(entry.clone()).await {
                 let waits = self.shared.config().audit_when_full == WhenFull::Wait;
-                if failed != NotDurable::Full || event.class == Class::A || !waits {
+                if failed != NotDurable::Full || entry.class() == Class::A || !waits {
                     return Err(End::Fatal(failed.sqlstate(), failed.to_string()));
                 }
                 tokio::time::sleep(ROOM).await;

@@ -12,6 +12,13 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
+/// A record's text.
+fn record(event: Event) -> String {
+    let mut text = Vec::new();
+    super::record(&event.into(), &mut text);
+    String::from_utf8(text).unwrap()
+}
+
 fn some(action: &str) -> Event {
     Event::new(OffsetDateTime::now_utc(), Class::A, Plane::Data, action, "app")
 }
@@ -31,13 +38,13 @@ const START: Place = Place { segment: 0, offset: 0 };
 fn half_a_batch_is_cut_off_before_the_next() {
     let folder = folder("torn");
     let mut writer = Writer::open(&folder, 1 << 20).unwrap();
-    writer.append(record(&some("one")).as_bytes()).unwrap();
+    writer.append(record(some("one")).as_bytes()).unwrap();
     let durable = writer.state().durable();
     // What a full disk leaves behind: a whole record that was never acknowledged, and half of one.
-    writer.file.write_all(format!("{}hal", record(&some("lost"))).as_bytes()).unwrap();
+    writer.file.write_all(format!("{}hal", record(some("lost"))).as_bytes()).unwrap();
     writer.torn = true;
     assert_eq!(actions(&read(&folder, START, Some(durable), 9).unwrap().0), ["one"]);
-    writer.append(record(&some("two")).as_bytes()).unwrap();
+    writer.append(record(some("two")).as_bytes()).unwrap();
     let (found, next) = read(&folder, START, Some(writer.state().durable()), 9).unwrap();
     assert_eq!((actions(&found), next), (vec!["one".to_owned(), "two".to_owned()], writer.state().durable()));
     std::fs::remove_dir_all(&folder).unwrap();
@@ -46,7 +53,7 @@ fn half_a_batch_is_cut_off_before_the_next() {
 #[test]
 fn a_torn_tail_is_cut_off_at_the_start() {
     let folder = folder("tail");
-    let whole = record(&some("one"));
+    let whole = record(some("one"));
     std::fs::write(segment(&folder, 3), format!("{whole}1234abcd {{\"v\"")).unwrap();
     let writer = Writer::open(&folder, 1 << 20).unwrap();
     assert_eq!(writer.state().durable(), Place { segment: 3, offset: whole.len() as u64 });
@@ -75,7 +82,7 @@ fn a_full_spool_refuses_until_a_segment_was_shipped() {
 #[test]
 fn a_changed_byte_is_damage_and_the_rest_is_read() {
     let folder = folder("damaged");
-    let lines = ["one", "two", "three"].map(|action| record(&some(action)));
+    let lines = ["one", "two", "three"].map(|action| record(some(action)));
     let mut bytes = lines.concat().into_bytes();
     // Not even UTF-8 any more.
     bytes[lines[0].len() + 40] = 0xff;
