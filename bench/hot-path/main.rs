@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking")]
 
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use palisade_proxy::measured::{LookUp, scan};
+use palisade_proxy::measured::{LookUp, Record, scan};
 use palisade_wire::frame::message;
 
 /// 50 bytes.
@@ -67,5 +68,32 @@ fn frames(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(hot_path, verdicts, frames);
+fn audit(c: &mut Criterion) {
+    let folder = std::env::temp_dir().join(format!("palisade-bench-spool-{}", std::process::id()));
+    let record = Record::new(&folder, SHORT).unwrap();
+    let mut group = c.benchmark_group("audit");
+    group.bench_function("a statement is left to the writer", |b| {
+        b.iter_custom(|times| {
+            let (mut taken, mut left) = (Duration::ZERO, times);
+            while left > 0 {
+                // What the writer does with them is not what a session pays.
+                let some = left.min(512);
+                let begin = Instant::now();
+                for _ in 0..some {
+                    assert!(record.leave());
+                }
+                taken += begin.elapsed();
+                left -= some;
+                while !record.written() {
+                    std::thread::sleep(Duration::from_micros(500));
+                }
+            }
+            taken
+        });
+    });
+    group.finish();
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+criterion_group!(hot_path, verdicts, frames, audit);
 criterion_main!(hot_path);

@@ -62,6 +62,9 @@ pub(crate) async fn forever(shared: Arc<Shared>, mut shutdown: watch::Receiver<b
 async fn once(shared: &Shared, memory: &mut Memory, sign: bool) -> Result<u64, Problem> {
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;
+    if !sign && !due(shared, &tx, memory).await? {
+        return Ok(0);
+    }
     let Log { key, mut tree, kept } = open(shared, &tx, true).await?;
     let newest = unaltered(&tx, &key, &tree, kept.size(), memory).await?;
     let sealed = number(&tx, &mut tree).await?;
@@ -86,6 +89,18 @@ async fn once(shared: &Shared, memory: &mut Memory, sign: bool) -> Result<u64, P
         memory.checkpoint = Some(checkpoint);
     }
     Ok(sealed)
+}
+
+/// Whether there is anything to number or to sign: a log at rest is read, and not locked. What was altered is told all the
+/// same.
+async fn due(shared: &Shared, tx: &Transaction<'_>, memory: &Memory) -> Result<bool, Problem> {
+    let Log { key, tree, kept } = open(shared, tx, false).await?;
+    let newest = unaltered(tx, &key, &tree, kept.size(), memory).await?;
+    if newest.is_none_or(|checkpoint| checkpoint.size < tree.size()) {
+        return Ok(true);
+    }
+    let waits = "SELECT EXISTS (SELECT FROM palisade_control.audit_events WHERE number IS NULL)";
+    Ok(tx.query_one(waits, &[]).await?.get(0))
 }
 
 /// The log; locked where it is to grow.

@@ -69,7 +69,7 @@ impl From<&std::io::Error> for NotDurable {
 pub(crate) enum Entry {
     Event(Box<Event>),
     /// A statement that is over: its event is put together by the writer.
-    Done(Box<Done>),
+    Done(Done),
 }
 
 impl Entry {
@@ -164,16 +164,21 @@ impl Audit {
     pub(crate) async fn note(&self, event: Event) -> Result<(), NotDurable> {
         match self.offer(event.into()) {
             Ok(()) => Ok(()),
-            Err(entry) => self.push(entry).await,
+            Err(entry) => self.push(*entry).await,
         }
     }
 
     /// Leaves an entry to the writer where that needs no waiting; gives it back where it does.
-    pub(crate) fn offer(&self, entry: Entry) -> Result<(), Entry> {
+    pub(crate) fn offer(&self, entry: Entry) -> Result<(), Box<Entry>> {
         if self.state.held() > self.most / 4 * 3 {
-            return Err(entry);
+            return Err(Box::new(entry));
         }
         self.noted.offer(entry)
+    }
+
+    /// Whether whatever was left to the writer is on the disk.
+    pub(crate) fn nothing_waits(&self) -> bool {
+        self.noted.is_empty()
     }
 
     /// Makes an entry durable, and whatever was left to the writer before it.

@@ -1,12 +1,19 @@
 //! What `bench/` measures and fuzzes of the inside. No part of the interface: it changes with what it shows.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use palisade_catalog::snapshot::PolicyState;
 use palisade_policies::{Limits, Namespace, PolicyError};
 use palisade_wire::frame::{self, FrameError, HEADER_BYTES};
 
+use crate::audit::{Audit, Done, Entry};
+use crate::clients::{Client, Clients, Identity};
 use crate::policy::Policy;
 use crate::session::flow::{Flow, Op, Parse, Status};
-use crate::verdicts::Verdicts;
+use crate::timeouts::Timeouts;
+use crate::verdicts::{Judged, Verdicts};
 
 /// The verdicts of one login under the policy that comes with the program.
 pub struct LookUp {
@@ -22,12 +29,7 @@ impl LookUp {
     /// # Errors
     /// The policy cannot be compiled.
     pub fn new(bytes: u64) -> Result<Self, PolicyError> {
-        let namespace = Namespace {
-            kind: "owner".into(),
-            schema: "t_aaaaaaaaaaaaaaaaaaaa".into(),
-            database: "acme".into(),
-            shared: Vec::new(),
-        };
+        let namespace = namespace();
         let policy = Policy::new(&PolicyState::default())?;
         Ok(Self { policy, verdicts: Verdicts::new(bytes), limits: Limits::default(), namespace })
     }
@@ -45,6 +47,73 @@ impl LookUp {
             self.verdicts.judge_query(self.policy.wall("acme"), &self.limits, &self.namespace, text);
         judged.count();
         known
+    }
+}
+
+fn namespace() -> Namespace {
+    Namespace {
+        kind: "owner".into(),
+        schema: "t_aaaaaaaaaaaaaaaaaaaa".into(),
+        database: "acme".into(),
+        shared: Vec::new(),
+    }
+}
+
+/// A session that leaves what it has done to the trail's writer.
+pub struct Record {
+    audit: Audit,
+    client: Arc<Client>,
+    namespace: Arc<Namespace>,
+    judged: Arc<Judged>,
+}
+
+impl Record {
+    /// One that has done the statement `text`; the spool is in `folder`.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or the policy cannot be compiled.
+    pub fn new(folder: &Path, text: &str) -> Result<Self, Box<dyn std::error::Error>> {
+        let (policy, namespace) = (Policy::new(&PolicyState::default())?, namespace());
+        let verdicts = Verdicts::new(1 << 20);
+        let (judged, _) = verdicts.judge(policy.wall("acme"), &Limits::default(), &namespace, text);
+        let identity = Identity {
+            tenant_id: "aaaaaaaaaaaaaaaaaaaa".into(),
+            tenant: "acme".into(),
+            login: "acme.owner".into(),
+            role: "t_aaaaaaaaaaaaaaaaaaaa_owner".into(),
+            generation: 1,
+            verifier: String::new(),
+            address: ([127, 0, 0, 1], 5432).into(),
+            encrypted: true,
+            timeouts: Timeouts::default(),
+        };
+        let client = Clients::new(0).add(identity, 1, false).ok_or("no client")?;
+        let audit = Audit::open(folder, u64::MAX)?;
+        Ok(Self { audit, client, namespace: Arc::new(namespace), judged })
+    }
+
+    /// Leaves the statement to the writer; says whether there was room.
+    #[must_use]
+    pub fn leave(&self) -> bool {
+        let done = Done {
+            at: time::OffsetDateTime::now_utc(),
+            client: self.client.clone(),
+            namespace: self.namespace.clone(),
+            judged: self.judged.clone(),
+            statement: 0,
+            rows: Some(1),
+            sqlstate: None,
+            queue: Duration::ZERO,
+            judging: Duration::ZERO,
+            server: Instant::now().elapsed(),
+        };
+        self.audit.offer(Entry::Done(done)).is_ok()
+    }
+
+    /// Whether everything that was left to the writer is on the disk.
+    #[must_use]
+    pub fn written(&self) -> bool {
+        self.audit.nothing_waits()
     }
 }
 

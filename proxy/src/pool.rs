@@ -111,7 +111,7 @@ pub(crate) type Welcome = (Arc<Settings>, Arc<Parameters>);
 /// One pool.
 pub(crate) struct Pool {
     pub(crate) key: Key,
-    pub(crate) namespace: Namespace,
+    pub(crate) namespace: Arc<Namespace>,
     pub(crate) names: Names,
     pub(crate) verdicts: Verdicts,
     pub(crate) statements: Statements,
@@ -165,7 +165,7 @@ impl Pool {
         let limits = &key.limits;
         let names = Names::new(&tenant.schema, login.name.as_str(), &tenant.database, tenant.slug.as_str());
         Self {
-            namespace,
+            namespace: Arc::new(namespace),
             names,
             verdicts: Verdicts::new(shared.config().verdict_cache_bytes),
             statements: Statements::new(rand::random()),

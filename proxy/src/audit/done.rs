@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use palisade_catalog::audit::{Class, Decision, Plane, SCHEMA_VERSION};
+use palisade_policies::Namespace;
 use palisade_policies::verdict::PermittedStatement;
 use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::clients::Client;
-use crate::pool::Pool;
 use crate::verdicts::{Judged, Outcome};
 
 /// A permitted statement that was completed, or that failed.
@@ -19,7 +19,8 @@ use crate::verdicts::{Judged, Outcome};
 pub(crate) struct Done {
     pub(crate) at: OffsetDateTime,
     pub(crate) client: Arc<Client>,
-    pub(crate) pool: Arc<Pool>,
+    /// Of its login.
+    pub(crate) namespace: Arc<Namespace>,
     /// The text that it is of.
     pub(crate) judged: Arc<Judged>,
     /// Its number in the text, from 0.
@@ -105,7 +106,7 @@ impl Done {
             tenant: &self.client.tenant,
             client_addr: self.client.address,
             session: &self.client.session,
-            role_kind: &self.pool.namespace.kind,
+            role_kind: &self.namespace.kind,
             verb: statement.map(|statement| statement.verb),
             shape,
             fingerprint,

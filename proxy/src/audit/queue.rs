@@ -34,10 +34,10 @@ struct Waiting {
 
 impl Noted {
     /// Gives the entry back where too many wait.
-    pub(super) fn offer(&self, entry: Entry) -> Result<(), Entry> {
+    pub(super) fn offer(&self, entry: Entry) -> Result<(), Box<Entry>> {
         let mut waiting = self.waiting.lock();
         if waiting.entries.len() + waiting.taken >= QUEUE_EVENTS {
-            return Err(entry);
+            return Err(Box::new(entry));
         }
         waiting.entries.push(entry);
         let wakes = matches!(waiting.entries.len(), 1 | MANY);
@@ -53,6 +53,12 @@ impl Noted {
         let mut waiting = self.waiting.lock();
         std::mem::swap(&mut waiting.entries, entries);
         waiting.taken += entries.len();
+    }
+
+    /// Whether everything is on the disk.
+    pub(super) fn is_empty(&self) -> bool {
+        let waiting = self.waiting.lock();
+        waiting.entries.is_empty() && waiting.taken == 0
     }
 
     /// What was taken is on the disk.

@@ -103,7 +103,7 @@ impl Session {
         let done = Done {
             at: OffsetDateTime::now_utc(),
             client: self.info.clone(),
-            pool: self.pool.clone(),
+            namespace: self.pool.namespace.clone(),
             judged: judged.clone(),
             statement,
             rows: ended.ok().and_then(rows),
@@ -113,8 +113,8 @@ impl Session {
             server: times.begun.replace(now).map_or(Duration::ZERO, |begun| now - begun),
         };
         // One that has to wait for the disk keeps the client waiting.
-        if let Err(entry) = self.shared.audit.offer(Entry::Done(Box::new(done))) {
-            link.events.push(entry);
+        if let Err(entry) = self.shared.audit.offer(Entry::Done(done)) {
+            link.events.push(*entry);
         }
     }
 
