@@ -1,11 +1,18 @@
 //! Events in the formats of other tools. Each ends in a line that states what was exported, signed as a note.
 
+mod cef;
+mod ocsf;
+
+use std::net::{IpAddr, SocketAddr};
+
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::checkpoint::{CheckpointError, Key};
+use cef::cef;
+use ocsf::ocsf;
 
 /// A format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,116 +184,13 @@ fn denied(event: &Value) -> bool {
     event["decision"] == "deny"
 }
 
-/// OCSF's class and activity of an action.
-fn class(event: &Value) -> (u32, u32) {
-    let action = text(event, "action");
-    let last = action.rsplit('.').next().unwrap_or_default();
-    if action == "login" {
-        return (3002, 1);
+/// Where the client is: its address, and its port where that is known.
+fn client(event: &Value) -> Option<(IpAddr, Option<u16>)> {
+    let text = text(event, "client_addr");
+    match text.parse::<SocketAddr>() {
+        Ok(address) => Some((address.ip(), Some(address.port()))),
+        Err(_) => text.parse().ok().map(|ip| (ip, None)),
     }
-    if event["plane"] == "data" {
-        let activity = match text(event, "verb").as_str() {
-            "SELECT" | "TABLE" | "VALUES" | "SHOW" => 1,
-            "INSERT" | "COPY" => 5,
-            "UPDATE" | "MERGE" => 2,
-            "DELETE" | "TRUNCATE" => 7,
-            _ => 4,
-        };
-        return (6005, activity);
-    }
-    let activity = match last {
-        "create" | "register" | "clone" | "import" => 1,
-        "list" | "read" | "export" | "show" => 2,
-        "delete" | "purge" | "revoke" => 4,
-        _ => 3,
-    };
-    (6003, activity)
-}
-
-fn ocsf(event: &Value) -> Value {
-    let (class_uid, activity_id) = class(event);
-    let at = instant(event);
-    let mut out = json!({
-        "class_uid": class_uid,
-        "category_uid": class_uid / 1000,
-        "activity_id": activity_id,
-        "type_uid": class_uid * 100 + activity_id,
-        "time": i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default(),
-        "severity_id": if denied(event) { 3 } else { 1 },
-        "status_id": if event["result"] == "ok" { 1 } else { 2 },
-        "status_code": text(event, "sqlstate"),
-        "status_detail": text(event, "reason"),
-        "metadata": { "version": "1.3.0", "uid": text(event, "id"), "log_name": "palisade",
-            "product": { "name": "Palisade", "vendor_name": "Palisade" } },
-        "actor": { "user": { "name": text(event, "actor") }, "session": { "uid": text(event, "session") } },
-        "src_endpoint": { "ip": text(event, "client_addr") },
-        "unmapped": event,
-    });
-    match class_uid {
-        3002 => out["user"] = json!({ "name": text(event, "actor"), "domain": text(event, "tenant") }),
-        6005 => {
-            out["database"] = json!({ "name": text(event, "tenant"), "type_id": 1 });
-            out["query_info"] = json!({ "query_string": text(event, "shape") });
-            out["dst_endpoint"] = json!({ "svc_name": "postgresql" });
-        }
-        _ => {
-            out["api"] = json!({ "operation": text(event, "action") });
-            out["resources"] =
-                json!([{ "uid": text(event, "tenant_id"), "name": text(event, "tenant"), "type": "tenant" }]);
-        }
-    }
-    out
-}
-
-fn cef(event: &Value) -> String {
-    let head = |text: &str| text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ");
-    let value =
-        |text: &str| text.replace('\\', "\\\\").replace('=', "\\=").replace('\n', "\\n").replace('\r', "\\r");
-    let action = text(event, "action");
-    let name = match text(event, "reason") {
-        reason if reason.is_empty() => action.clone(),
-        reason => format!("{action}: {reason}"),
-    };
-    let severity = if denied(event) { 7 } else { 3 };
-    let mut out = format!(
-        "CEF:0|Palisade|Palisade|{}|{}|{}|{severity}|",
-        env!("CARGO_PKG_VERSION"),
-        head(&action),
-        head(&name)
-    );
-    let milliseconds = instant(event).unix_timestamp_nanos() / 1_000_000;
-    let mut fields = vec![format!("rt={milliseconds}")];
-    let plain = [
-        ("externalId", "id"),
-        ("suser", "actor"),
-        ("src", "client_addr"),
-        ("act", "decision"),
-        ("outcome", "result"),
-        ("request", "shape"),
-    ];
-    let custom = [
-        ("tenant", "tenant"),
-        ("object", "object"),
-        ("sqlstate", "sqlstate"),
-        ("session", "session"),
-        ("rule", "rule"),
-        ("operation", "operation"),
-    ];
-    for (key, field) in plain {
-        let text = text(event, field);
-        if !text.is_empty() {
-            fields.push(format!("{key}={}", value(&text)));
-        }
-    }
-    for (index, (label, field)) in custom.into_iter().enumerate() {
-        let text = text(event, field);
-        if !text.is_empty() {
-            let number = index + 1;
-            fields.push(format!("cs{number}Label={label} cs{number}={}", value(&text)));
-        }
-    }
-    out.push_str(&fields.join(" "));
-    out
 }
 
 #[cfg(test)]
@@ -294,7 +198,7 @@ fn cef(event: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn denial() -> Value {
+    pub(super) fn denial() -> Value {
         json!({ "id": "0199", "at": "2026-11-23T12:00:00.5Z", "class": "A", "plane": "data", "action": "statement",
             "decision": "deny", "result": "denied", "actor": "=cmd|x", "tenant": "acme", "client_addr": "127.0.0.1", "verb": "SELECT",
             "shape": "SELECT * FROM a|b WHERE x = $1\nAND \"y\"", "object": "relation t.x select", "reason": "foreign-schema", "sqlstate": "42P01" })
@@ -311,41 +215,6 @@ mod tests {
         assert_eq!(cell("actor"), "'=cmd|x");
         assert_eq!(cell("shape"), denial()["shape"].as_str().unwrap());
         assert_eq!(cell("rule"), "");
-    }
-
-    #[test]
-    fn classes_of_ocsf_follow_the_action() {
-        for (plane, action, verb, want) in [
-            ("data", "login", "", (3002, 1)),
-            ("data", "statement", "SELECT", (6005, 1)),
-            ("data", "statement", "INSERT", (6005, 5)),
-            ("data", "statement", "DO", (6005, 4)),
-            ("control", "tenant.create", "", (6003, 1)),
-            ("control", "tenant.suspend", "", (6003, 3)),
-            ("control", "tenant.purge", "", (6003, 4)),
-        ] {
-            assert_eq!(
-                class(&json!({ "plane": plane, "action": action, "verb": verb })),
-                want,
-                "{action} {verb}"
-            );
-        }
-        let event = ocsf(&denial());
-        assert_eq!(
-            (event["type_uid"].as_u64(), event["time"].as_i64()),
-            (Some(600_501), Some(1_795_435_200_500))
-        );
-        assert_eq!(event["database"]["name"], "acme");
-    }
-
-    #[test]
-    fn cef_escapes_what_it_uses() {
-        let line = cef(&denial());
-        let head: Vec<&str> = line.splitn(8, '|').collect();
-        assert_eq!(head[..4], ["CEF:0", "Palisade", "Palisade", env!("CARGO_PKG_VERSION")]);
-        assert_eq!(head[4..7], ["statement", "statement: foreign-schema", "7"]);
-        assert!(head[7].contains("request=SELECT * FROM a|b WHERE x \\= $1\\nAND \"y\""), "{line}");
-        assert!(head[7].contains("suser=\\=cmd|x") && !line.contains('\n'));
     }
 
     #[test]
