@@ -114,6 +114,8 @@ pub(crate) struct Shared {
     /// Whether the catalog was asked once since the start: until then the tenants are those of the snapshot file.
     pub(crate) asked: watch::Sender<bool>,
     pub(crate) audit: audit::Audit,
+    /// Statements that were counted, and could not be put on record yet.
+    pub(crate) counts_lost: std::sync::atomic::AtomicU64,
     pub(crate) clients: clients::Clients,
     pub(crate) pools: pool::Pools,
     pub(crate) metrics: metrics::Metrics,
@@ -213,6 +215,7 @@ impl Proxy {
             policy: ArcSwap::from_pointee(policy::Policy::new(&snapshot.policy)?),
             tenants: ArcSwap::from_pointee(snapshot),
             audit,
+            counts_lost: std::sync::atomic::AtomicU64::new(0),
             clients: clients::Clients::new(config.peer_id),
             bearer: login::Bearer::new(&config.jwt).map_err(StartError::Tokens)?,
             throttle: throttle::Throttle::new(&config),

@@ -31,6 +31,9 @@ pub(crate) async fn record(shared: &Shared) {
     if !shared.config().audit_counts {
         return;
     }
+    if !lost(shared).await {
+        return;
+    }
     for pool in shared.pools.all() {
         let all = pool.done.swap(0, Ordering::Relaxed);
         if all == 0 {
@@ -42,14 +45,35 @@ pub(crate) async fn record(shared: &Shared) {
         let named: u64 = shapes.iter().map(|shape| shape.count).sum();
         let rest = all.saturating_sub(named);
         let rest = (rest > 0).then_some(Shape { text: None, verb: None, count: rest });
-        for shape in shapes.into_iter().chain(rest) {
+        let mut left = shapes.into_iter().chain(rest);
+        while let Some(shape) = left.next() {
+            let count = shape.count;
             if let Err(error) = shared.audit.note(event(&pool, shape)).await {
-                // A full spool has room again when it was shipped: the others are counted then.
-                tracing::error!(%error, "counts of permitted statements are lost");
+                // A full spool has room again when it was shipped: the other logins are counted then.
+                let lost = count + left.map(|shape| shape.count).sum::<u64>();
+                shared.counts_lost.fetch_add(lost, Ordering::Relaxed);
+                tracing::error!(%error, lost, "counts of permitted statements are lost");
                 return;
             }
         }
     }
+}
+
+/// Puts on record how many statements were counted and could not be put on record; `false` where that cannot be either.
+async fn lost(shared: &Shared) -> bool {
+    let lost = shared.counts_lost.swap(0, Ordering::Relaxed);
+    if lost == 0 {
+        return true;
+    }
+    let mut event =
+        Event::new(OffsetDateTime::now_utc(), Class::A, Plane::Data, "statement.count_lost", "system");
+    event.result = "failed".into();
+    event.detail = serde_json::json!({ "count": lost });
+    let told = shared.audit.push(event).await.is_ok();
+    if !told {
+        shared.counts_lost.fetch_add(lost, Ordering::Relaxed);
+    }
+    told
 }
 
 /// Statements of one shape.

@@ -1,6 +1,7 @@
 //! `palisade leak-test`: probe tenants are made through the API, attacked through the proxy, and deleted again.
 
 mod plain;
+mod pooler;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,7 +38,8 @@ pub(crate) struct CouldNotRun;
 enum Walls {
     /// The installation as it is
     Both,
-    /// Then once more with a policy that is only tried: what the database stops by itself
+    /// Then once more with a policy that is only tried: what the database stops by itself; and, with `--admin`, with the
+    /// victims' schemas open to everybody: what the proxy stops by itself
     Each,
 }
 
@@ -60,10 +62,17 @@ pub(crate) struct Args {
     rate: u64,
     #[arg(long, value_enum, default_value_t = Walls::Both)]
     walls: Walls,
+    /// An administrator's connection string to the database: opens the probe tenants' schemas, and nobody else's, for the
+    /// run in which the proxy stands alone
+    #[arg(long, value_name = "URL")]
+    admin: Option<String>,
     /// Attack a plain PostgreSQL with one role for each tenant too, in a database made for it: an administrator's
     /// connection string. Shows what the suite finds where nothing filters
     #[arg(long, value_name = "URL")]
     compare: Option<String>,
+    /// And the same through PgBouncer in transaction mode: its program
+    #[arg(long, value_name = "PROGRAM", requires = "compare")]
+    pgbouncer: Option<PathBuf>,
     /// Folder for the report (`report.json`, signed, and `report.html`)
     #[arg(long, default_value = "leak-report")]
     report: PathBuf,
@@ -108,19 +117,25 @@ fn attack(args: &Args) -> Result<Report> {
         args.duration.as_secs()
     );
     let mut walls = BTreeMap::new();
-    let mut modes = vec![("both walls", false)];
+    let mut modes = vec![("both walls", false, None)];
     if args.walls == Walls::Each {
-        modes.push(("database alone", true));
+        modes.push(("database alone", true, None));
+        modes.extend(args.admin.as_deref().map(|admin| ("proxy alone", false, Some(admin))));
     }
-    for (name, observe) in modes {
+    for (name, observe, open) in modes {
         let probes = Probes::make(&api, args.tenants, observe, seed)?;
-        walls.insert(name.to_owned(), one(args, probes.tenants.clone(), seed, name)?);
-        probes.delete()?;
+        let ran = probes.opened(open).and_then(|()| one(args, probes.tenants.clone(), seed, name));
+        // The probes go, whatever has happened.
+        let deleted = probes.delete();
+        walls.insert(name.to_owned(), ran?);
+        deleted?;
     }
     if let Some(url) = &args.compare {
         let plain = plain::Plain::make(url, args.tenants, seed)?;
-        walls.insert("plain PostgreSQL".to_owned(), one(args, plain.tenants(), seed, "plain PostgreSQL")?);
-        plain.delete()?;
+        let ran = compare(args, &plain, seed);
+        let deleted = plain.delete();
+        walls.extend(ran?);
+        deleted?;
     }
     let report = Report {
         made_at: time::OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339)?,
@@ -139,6 +154,19 @@ fn attack(args: &Args) -> Result<Report> {
     write("report.html", palisade_proof::html(&report))?;
     println!("signed by {}", key.public().text());
     Ok(report)
+}
+
+/// What the suite finds in a plain PostgreSQL, and behind PgBouncer where that is wished.
+fn compare(args: &Args, plain: &plain::Plain, seed: u64) -> Result<BTreeMap<String, Outcome>> {
+    let mut walls = BTreeMap::new();
+    let name = "plain PostgreSQL";
+    walls.insert(name.to_owned(), one(args, plain.tenants(), seed, name)?);
+    if let Some(program) = &args.pgbouncer {
+        plain.empty()?;
+        let pooler = pooler::Pooler::start(program, &plain.tenants())?;
+        walls.insert("PgBouncer".to_owned(), one(args, pooler.tenants(), seed, "PgBouncer")?);
+    }
+    Ok(walls)
 }
 
 /// One run, with a bar that says how far it is.
@@ -220,6 +248,25 @@ impl<'a> Probes<'a> {
             tokens: Tokens::random(rng),
         };
         Ok((lab, address))
+    }
+
+    /// Takes the database's wall away between the probe tenants: whatever is made in their schemas is everybody's.
+    fn opened(&self, admin: Option<&str>) -> Result<()> {
+        let Some(admin) = admin else { return Ok(()) };
+        let open = |(lab, _): &(Lab, Address)| {
+            let schema = &lab.schema;
+            let defaults = ["TABLES", "SEQUENCES", "FUNCTIONS", "TYPES"].map(|what| {
+                format!(
+                    "ALTER DEFAULT PRIVILEGES FOR ROLE {schema}_owner IN SCHEMA {schema} GRANT ALL ON {what} TO PUBLIC;"
+                )
+            });
+            format!(
+                "GRANT ALL ON SCHEMA {schema} TO PUBLIC; GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO PUBLIC; {}",
+                defaults.concat()
+            )
+        };
+        let sql: String = self.tenants.iter().map(open).collect();
+        plain::execute(admin, None, &sql).context("opening the probe tenants' schemas")
     }
 
     fn delete(&self) -> Result<()> {

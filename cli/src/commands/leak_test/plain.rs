@@ -70,6 +70,14 @@ impl Plain {
         execute(&self.admin, Some(&self.database), &sql)
     }
 
+    /// Removes what a run has made, so that another can make it.
+    pub(super) fn empty(&self) -> Result<()> {
+        execute(&self.admin, None, &format!("DROP DATABASE {} WITH (FORCE)", self.database))?;
+        let roles: String = self.tenants.iter().map(|(_, a)| format!("DROP ROLE {}; ", a.user)).collect();
+        execute(&self.admin, None, &roles)?;
+        self.prepare()
+    }
+
     pub(super) fn delete(&self) -> Result<()> {
         execute(&self.admin, None, &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.database))?;
         let roles: String =
@@ -79,7 +87,7 @@ impl Plain {
 }
 
 /// Runs statements as the administrator.
-fn execute(url: &str, database: Option<&str>, sql: &str) -> Result<()> {
+pub(super) fn execute(url: &str, database: Option<&str>, sql: &str) -> Result<()> {
     let mut config: tokio_postgres::Config = url.parse()?;
     if let Some(database) = database {
         config.dbname(database);
