@@ -186,6 +186,22 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_are_events_of_actions_that_the_documentation_names() {
+        let table = include_str!("../../../docs/audit.md");
+        let text = include_str!("../../../docs/audit-examples.md");
+        let examples: Vec<Event> = text
+            .split("```json\n")
+            .skip(1)
+            .map(|rest| serde_json::from_str(rest.split_once("\n```").unwrap().0).unwrap())
+            .collect();
+        assert!(examples.len() > 30);
+        for example in examples {
+            assert_eq!(example.v, SCHEMA_VERSION);
+            assert!(table.contains(&format!("`{}`", example.action)), "{}", example.action);
+        }
+    }
+
+    #[test]
     fn the_documentation_names_the_fields_that_there_are() {
         let text = include_str!("../../../docs/audit.md");
         let table = text.split_once("| field |").unwrap().1.split_once("\n\n").unwrap().0;
