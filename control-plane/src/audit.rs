@@ -34,6 +34,10 @@ pub(crate) struct Filter {
     pub(crate) session: Option<String>,
     /// The fingerprint of a statement's shape.
     pub(crate) fingerprint: Option<String>,
+    /// The operation that it belongs to.
+    pub(crate) operation: Option<String>,
+    /// The policy that decided, by its epoch; or that came into force.
+    pub(crate) epoch: Option<String>,
     /// At or after this time (RFC 3339).
     pub(crate) since: Option<String>,
     /// Before this time (RFC 3339).
@@ -57,6 +61,8 @@ impl Filter {
             ("reason", &self.reason),
             ("session", &self.session),
             ("fingerprint", &self.fingerprint),
+            ("operation", &self.operation),
+            ("epoch", &self.epoch),
             ("since", &self.since),
             ("until", &self.until),
         ];
@@ -110,6 +116,8 @@ impl Asked {
             ("event ->> 'reason' = # AND event ? 'reason'", &f.reason),
             ("event ->> 'session' = # AND event ? 'session'", &f.session),
             ("event ->> 'fingerprint' = # AND event ? 'fingerprint'", &f.fingerprint),
+            ("event ->> 'operation' = # AND event ? 'operation'", &f.operation),
+            ("event ->> 'epoch' = #", &f.epoch),
         ];
         for (condition, given) in texts {
             if let Some(given) = given {

@@ -64,6 +64,12 @@ struct Filter {
     /// Only statements of this fingerprint
     #[arg(long)]
     fingerprint: Option<String>,
+    /// Only events of this operation
+    #[arg(long)]
+    operation: Option<String>,
+    /// Only what the policy of this epoch decided, or its coming into force
+    #[arg(long)]
+    epoch: Option<String>,
     /// Only events at or after this time (RFC 3339)
     #[arg(long)]
     since: Option<String>,
@@ -85,6 +91,8 @@ impl Filter {
             ("reason", &self.reason),
             ("session", &self.session),
             ("fingerprint", &self.fingerprint),
+            ("operation", &self.operation),
+            ("epoch", &self.epoch),
             ("since", &self.since),
             ("until", &self.until),
         ];
