@@ -146,6 +146,23 @@ async fn on_record(palisade: &Installation) {
     }
 }
 
+/// From a change of the policy to what it denied, and from an operation to what it did.
+fn ids_join(palisade: &Installation) {
+    let token = palisade.env()["PALISADE_ADMIN_TOKEN"].clone();
+    let list = |query: &str| {
+        let (status, page) = palisade.api("GET", &format!("/api/v1/audit?{query}"), &token, None).unwrap();
+        assert_eq!(status, 200, "{page}");
+        page["items"].as_array().unwrap().clone()
+    };
+    let change = list("action=policy.activate").remove(0);
+    let denied = list(&format!("epoch={}&decision=deny", change["epoch"]));
+    assert!(denied.iter().all(|event| event["epoch"] == change["epoch"]));
+    assert!(denied.iter().any(|event| event["actor"] == "readonly"), "{denied:?}");
+    let suspended = list("action=tenant.suspend").remove(0);
+    let of_it = list(&format!("operation={}", suspended["operation"].as_str().unwrap()));
+    assert_eq!(of_it.iter().filter(|event| event["id"] == suspended["id"]).count(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_is_read_back_with_each_formats_own_tools() {
     let palisade = Installation::start("exports", true);
@@ -172,20 +189,7 @@ async fn a_day_is_read_back_with_each_formats_own_tools() {
         assert!(done.contains(&wanted), "{wanted:?} of {done:?}");
     }
 
-    // From a change of the policy to what it denied, and from an operation to what it did.
-    let token = palisade.env()["PALISADE_ADMIN_TOKEN"].clone();
-    let list = |query: &str| {
-        let (status, page) = palisade.api("GET", &format!("/api/v1/audit?{query}"), &token, None).unwrap();
-        assert_eq!(status, 200, "{page}");
-        page["items"].as_array().unwrap().clone()
-    };
-    let change = list("action=policy.activate").remove(0);
-    let denied = list(&format!("epoch={}&decision=deny", change["epoch"]));
-    assert!(denied.iter().all(|event| event["epoch"] == change["epoch"]));
-    assert!(denied.iter().any(|event| event["actor"] == "readonly"), "{denied:?}");
-    let suspended = list("action=tenant.suspend").remove(0);
-    let of_it = list(&format!("operation={}", suspended["operation"].as_str().unwrap()));
-    assert_eq!(of_it.iter().filter(|event| event["id"] == suspended["id"]).count(), 1);
+    ids_join(&palisade);
 
     // Every event of before stands in the later exports, with what it says.
     let csv = export(&palisade, "csv");
