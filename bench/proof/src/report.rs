@@ -136,8 +136,11 @@ pub fn verify(text: &str, key: Option<&str>) -> Result<Verified> {
 #[must_use]
 pub fn html(report: &Report) -> String {
     let safe = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let mut classes: Vec<&String> =
-        report.walls.values().flat_map(|outcome| outcome.attacks.keys()).collect();
+    let row = |leak: &Leak| format!("{} / {}", leak.attacker, leak.class);
+    let runs = || report.walls.values();
+    let mut classes: Vec<String> = runs().flat_map(|outcome| outcome.attacks.keys().cloned()).collect();
+    // Statements that leak only together, and what was disturbed, are no class of attacks.
+    classes.extend(runs().flat_map(|outcome| outcome.leaks.iter().map(row)));
     classes.sort();
     classes.dedup();
     let mut matrix = String::new();
@@ -146,13 +149,12 @@ pub fn html(report: &Report) -> String {
             .walls
             .values()
             .map(|outcome| {
-                let name = class.split(" / ").nth(1).unwrap_or_default();
-                let leaks = outcome.leaks.iter().filter(|leak| leak.class == name).count();
-                let done = outcome.attacks.get(class).copied().unwrap_or_default();
+                let leaks = outcome.leaks.iter().filter(|leak| row(leak) == class).count();
+                let done = outcome.attacks.get(&class).copied().unwrap_or_default();
                 format!("<td class=\"{}\">{leaks} of {done}</td>", if leaks == 0 { "good" } else { "bad" })
             })
             .collect();
-        matrix.push_str(&format!("<tr><th>{}</th>{cells}</tr>\n", safe(class)));
+        matrix.push_str(&format!("<tr><th>{}</th>{cells}</tr>\n", safe(&class)));
     }
     let heads: String = report.walls.keys().map(|wall| format!("<th>{}</th>", safe(wall))).collect();
     let mut leaks = String::new();
