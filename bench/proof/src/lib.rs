@@ -5,6 +5,7 @@
 //! - `oracle`: tokens in what the attacker received. Pure.
 //! - `wire`: a raw client; every byte that it receives goes past the oracle.
 //! - `generate`: hostile SQL by grammar and spelling; `mutate`: the corpus, changed; `garble`: the protocol itself.
+//! - `smith`: SQLsmith as a tenant, behind a relay.
 //! - `victim`: goes on working meanwhile, and looks at its own state before and after.
 //! - `run`: all attackers for a time; `shrink`: the smallest text that still leaks.
 //! - `report`: what was attacked, how often and what leaked; signed, as JSON and HTML.
@@ -20,6 +21,7 @@ mod oracle;
 mod report;
 mod run;
 mod shrink;
+mod smith;
 mod victim;
 mod wire;
 

@@ -1,6 +1,7 @@
 //! All attackers for a time.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use crate::mutate::Mutator;
 use crate::oracle::{Finding, Oracle};
 use crate::report::{Leak, Outcome};
 use crate::shrink::shrink;
+use crate::smith::{self, Watch};
 use crate::victim::{Seen, Victim};
 use crate::wire::{Address, Ended, Wire, extended, simple};
 
@@ -38,6 +40,8 @@ pub enum Attacker {
     Mutator,
     /// The protocol.
     Garbler,
+    /// SQLsmith.
+    Smith,
 }
 
 impl Attacker {
@@ -48,6 +52,7 @@ impl Attacker {
             Self::Generator => "generator",
             Self::Mutator => "mutator",
             Self::Garbler => "garbler",
+            Self::Smith => "sqlsmith",
         }
     }
 }
@@ -62,8 +67,10 @@ pub struct Options {
     pub seed: u64,
     /// Who attacks, each on a thread of its own; one may stand there more than once.
     pub attackers: Vec<Attacker>,
-    /// Most statements a second of all together; 0 is without a limit.
+    /// Most statements a second of all together; 0 is without a limit. SQLsmith takes its own time.
     pub rate: u64,
+    /// The program that attacks as [`Attacker::Smith`].
+    pub sqlsmith: Option<PathBuf>,
 }
 
 /// What can be seen while it runs.
@@ -85,6 +92,7 @@ struct Shared {
     seed: u64,
     pause: Duration,
     progress: Arc<Progress>,
+    sqlsmith: Option<PathBuf>,
     counts: Mutex<BTreeMap<(Attacker, &'static str), u64>>,
     leaks: Mutex<Vec<Leak>>,
     began: Instant,
@@ -125,6 +133,7 @@ pub fn run(options: Options, progress: &Arc<Progress>) -> Result<Outcome> {
         seed: options.seed,
         pause,
         progress: progress.clone(),
+        sqlsmith: options.sqlsmith,
         counts: Mutex::default(),
         leaks: Mutex::default(),
         began,
@@ -166,6 +175,24 @@ fn states(victims: &[Victim]) -> Result<Vec<Vec<String>>> {
     victims.iter().map(Victim::state).collect()
 }
 
+impl Watch for Shared {
+    fn look(&self, answer: &[u8], said: &[u8]) -> Vec<Finding> {
+        self.oracle.look(answer, said)
+    }
+
+    fn asked(&self) {
+        self.progress.statements.fetch_add(1, Ordering::Relaxed);
+        *self.counts.lock().entry((Attacker::Smith, "statements")).or_default() += 1;
+    }
+
+    fn found(&self, found: &[Finding], said: &[u8]) {
+        self.progress.leaks.fetch_add(1, Ordering::Relaxed);
+        let last = said.iter().rposition(|byte| *byte == b'Q').unwrap_or_default();
+        let words = String::from_utf8_lossy(&said[last..]).replace(|c: char| c.is_control(), " ");
+        self.keep(Attacker::Smith.name(), "statements", found, words);
+    }
+}
+
 impl Shared {
     fn attack(&self, attacker: Attacker, index: u64) {
         let mut rng = StdRng::seed_from_u64(self.seed.wrapping_mul(31).wrapping_add(index));
@@ -179,6 +206,7 @@ impl Shared {
                 self.statements(attacker, &mut rng, |rng| mutator.next(rng));
             }
             Attacker::Garbler => self.garble(&mut rng),
+            Attacker::Smith => self.smith(index),
         }
     }
 
@@ -281,6 +309,15 @@ impl Shared {
                 self.keep("garbler", "protocol", &found, hex);
             }
             std::thread::sleep(self.pause);
+        }
+    }
+
+    fn smith(&self, index: u64) {
+        let Some(program) = &self.sqlsmith else { return };
+        let seed = self.seed.wrapping_add(index);
+        if let Err(error) = smith::attack(program, &self.attacker.1, seed, self.until, self) {
+            // A run in which an attacker was missing must not look whole.
+            self.leaks.lock().push(Leak::fault(&format!("sqlsmith could not attack: {error:#}")));
         }
     }
 

@@ -73,6 +73,9 @@ pub(crate) struct Args {
     /// And the same through PgBouncer in transaction mode: its program
     #[arg(long, value_name = "PROGRAM", requires = "compare")]
     pgbouncer: Option<PathBuf>,
+    /// Let SQLsmith attack too: its program (Debian: sqlsmith)
+    #[arg(long, value_name = "PROGRAM")]
+    sqlsmith: Option<PathBuf>,
     /// Folder for the report (`report.json`, signed, and `report.html`)
     #[arg(long, default_value = "leak-report")]
     report: PathBuf,
@@ -176,8 +179,12 @@ fn one(args: &Args, tenants: Vec<(Lab, Address)>, seed: u64, name: &str) -> Resu
         tenants,
         duration: args.duration,
         seed,
-        attackers: attackers(args.threads),
+        attackers: attackers(args.threads)
+            .into_iter()
+            .chain(args.sqlsmith.is_some().then_some(Attacker::Smith))
+            .collect(),
         rate: args.rate,
+        sqlsmith: args.sqlsmith.clone(),
     };
     let bar = ProgressBar::new(args.duration.as_secs());
     bar.set_style(ProgressStyle::with_template("{prefix} {bar:30} {elapsed_precise} {msg}")?);
