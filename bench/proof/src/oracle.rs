@@ -4,6 +4,9 @@ use aho_corasick::AhoCorasick;
 
 use crate::lab::Lab;
 
+/// What of an answer is shown on either side of what was found, in bytes.
+const AROUND_BYTES: usize = 120;
+
 /// What was found in an answer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
@@ -54,6 +57,19 @@ impl Oracle {
         found.sort();
         found.dedup();
         found
+    }
+
+    /// What stands around the first thing that [`Oracle::look`] finds.
+    #[must_use]
+    pub fn excerpt(&self, answer: &[u8], sent: &[u8]) -> String {
+        let hit = self.patterns.find_iter(answer).find(|hit| {
+            let (_, told, text) = &self.meanings[hit.pattern().as_usize()];
+            !told || !contains(sent, text.as_bytes())
+        });
+        let around = hit.map_or(&[][..], |hit| {
+            &answer[hit.start().saturating_sub(AROUND_BYTES)..answer.len().min(hit.end() + AROUND_BYTES)]
+        });
+        String::from_utf8_lossy(around).replace(|c: char| c.is_control(), " ")
     }
 }
 

@@ -16,6 +16,9 @@ pub struct Leak {
     pub class: String,
     /// What came back: `row`, `comment`, `source`, `label`, `name`, `schema`.
     pub kinds: Vec<String>,
+    /// What stood around it in the answer.
+    #[serde(default)]
+    pub answer: String,
     /// When, from the run's beginning.
     pub after_seconds: f64,
     /// The smallest statement that does it; bytes in hexadecimal for the protocol; words for what was disturbed.
@@ -28,6 +31,7 @@ impl Leak {
             attacker: "all".into(),
             class: "interference".into(),
             kinds: Vec::new(),
+            answer: String::new(),
             after_seconds: 0.0,
             reproducer: what.to_owned(),
         }
@@ -161,13 +165,14 @@ pub fn html(report: &Report) -> String {
     for (wall, outcome) in &report.walls {
         for leak in &outcome.leaks {
             leaks.push_str(&format!(
-                "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1} s</td><td><pre>{}</pre></td></tr>\n",
+                "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1} s</td><td><pre>{}</pre></td><td><pre>{}</pre></td></tr>\n",
                 safe(wall),
                 safe(&leak.attacker),
                 safe(&leak.class),
                 safe(&leak.kinds.join(", ")),
                 leak.after_seconds,
-                safe(&leak.reproducer)
+                safe(&leak.reproducer),
+                safe(&leak.answer)
             ));
         }
     }
@@ -196,7 +201,7 @@ th,td{{border:1px solid #999;padding:.3rem .6rem;text-align:left;vertical-align:
 <p>{} · {} · policy epoch {} · {} tenants · seed {} · suite {}</p>
 <h2>Runs</h2><table><tr><th>walls</th><th>statements</th><th>time</th><th>a second</th><th>victim's median</th><th>victim's 99th percentile</th></tr>{runs}</table>
 <h2>Attacks and leaks</h2><p>How many distinct leaks, of how many attacks.</p><table><tr><th>attacker and class</th>{heads}</tr>{matrix}</table>
-<h2>Leaks</h2><table><tr><th>walls</th><th>attacker</th><th>class</th><th>what came back</th><th>after</th><th>reproducer</th></tr>{leaks}</table></html>\n",
+<h2>Leaks</h2><table><tr><th>walls</th><th>attacker</th><th>class</th><th>what came back</th><th>after</th><th>reproducer</th><th>answer</th></tr>{leaks}</table></html>\n",
         safe(&report.made_at),
         safe(&report.target),
         report.policy_epoch.map_or("unknown".to_owned(), |epoch| epoch.to_string()),
@@ -222,6 +227,7 @@ mod tests {
                 attacker: "generator".into(),
                 class: "relation".into(),
                 kinds: vec!["row".into()],
+                answer: "D <row>".into(),
                 after_seconds: 0.1,
                 reproducer: "SELECT <x>".into(),
             }],
@@ -255,6 +261,11 @@ mod tests {
     #[test]
     fn the_page_shows_what_leaked() {
         let page = html(&report());
-        assert!(page.contains("1 leak.") && page.contains("SELECT &lt;x&gt;") && page.contains("1 of 100"));
+        assert!(
+            page.contains("1 leak.")
+                && page.contains("SELECT &lt;x&gt;")
+                && page.contains("D &lt;row&gt;")
+                && page.contains("1 of 100")
+        );
     }
 }

@@ -185,11 +185,11 @@ impl Watch for Shared {
         *self.counts.lock().entry((Attacker::Smith, "statements")).or_default() += 1;
     }
 
-    fn found(&self, found: &[Finding], said: &[u8]) {
+    fn found(&self, found: &[Finding], answer: &[u8], said: &[u8]) {
         self.progress.leaks.fetch_add(1, Ordering::Relaxed);
         let last = said.iter().rposition(|byte| *byte == b'Q').unwrap_or_default();
         let words = String::from_utf8_lossy(&said[last..]).replace(|c: char| c.is_control(), " ");
-        self.keep(Attacker::Smith.name(), "statements", found, words);
+        self.keep(Attacker::Smith.name(), "statements", found, words, self.oracle.excerpt(answer, said));
     }
 }
 
@@ -248,7 +248,8 @@ impl Shared {
             let found = self.oracle.look(&open.received, &said.make_contiguous().concat());
             if !found.is_empty() {
                 self.progress.leaks.fetch_add(1, Ordering::Relaxed);
-                self.reproduce(attacker, &attacks, &found);
+                let answer = self.oracle.excerpt(&open.received, said.make_contiguous().concat().as_slice());
+                self.reproduce(attacker, &attacks, &found, answer);
             }
             if ended == Ended::Ready {
                 wire = Some((open, used + 1));
@@ -268,7 +269,7 @@ impl Shared {
     }
 
     /// Finds which statement of a pipeline it was, and makes it small.
-    fn reproduce(&self, attacker: Attacker, attacks: &[Attack], found: &[Finding]) {
+    fn reproduce(&self, attacker: Attacker, attacks: &[Attack], found: &[Finding], answer: String) {
         let leaks = |sql: &str| -> Vec<Finding> {
             let Ok(mut wire) = Wire::open(&self.attacker.1) else { return Vec::new() };
             wire.ask(&simple(sql), 1);
@@ -280,16 +281,24 @@ impl Shared {
             // Only together, or only once: all of them are shown.
             None => ("together", attacks.iter().map(|a| a.sql.as_str()).collect::<Vec<_>>().join(";\n")),
         };
-        self.keep(attacker.name(), class, found, sql);
+        self.keep(attacker.name(), class, found, sql, answer);
     }
 
-    fn keep(&self, attacker: &'static str, class: &'static str, found: &[Finding], sql: String) {
+    fn keep(
+        &self,
+        attacker: &'static str,
+        class: &'static str,
+        found: &[Finding],
+        sql: String,
+        answer: String,
+    ) {
         let mut leaks = self.leaks.lock();
         if leaks.len() < MOST_LEAKS && !leaks.iter().any(|leak| leak.reproducer == sql) {
             leaks.push(Leak {
                 attacker: attacker.to_owned(),
                 class: class.to_owned(),
                 kinds: found.iter().map(|finding| finding.kind.to_owned()).collect(),
+                answer,
                 after_seconds: self.began.elapsed().as_secs_f64(),
                 reproducer: sql,
             });
@@ -306,7 +315,8 @@ impl Shared {
             if !found.is_empty() {
                 self.progress.leaks.fetch_add(1, Ordering::Relaxed);
                 let hex: String = sent.iter().map(|byte| format!("{byte:02x}")).collect();
-                self.keep("garbler", "protocol", &found, hex);
+                let answer = self.oracle.excerpt(&received, &sent);
+                self.keep("garbler", "protocol", &found, hex, answer);
             }
             std::thread::sleep(self.pause);
         }

@@ -29,7 +29,7 @@ pub(crate) trait Watch: Sync {
     /// A statement was asked.
     fn asked(&self);
     /// Something of others came back after these words.
-    fn found(&self, found: &[Finding], said: &[u8]);
+    fn found(&self, found: &[Finding], answer: &[u8], said: &[u8]);
 }
 
 /// Runs SQLsmith until then, again and again with another seed, through a relay.
@@ -136,7 +136,7 @@ fn relay(client: TcpStream, host: &str, watch: &dyn Watch) {
             let said = said.lock().clone();
             let found = watch.look(&seen, &said);
             if !found.is_empty() {
-                watch.found(&found, &said);
+                watch.found(&found, &seen, &said);
             }
             // What was told once is not told again with the next bytes.
             let keep = if found.is_empty() { OVERLAP_BYTES } else { 0 };
