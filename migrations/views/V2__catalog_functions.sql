@@ -32,7 +32,7 @@ BEGIN
       UNION ALL
       -- The statistics of one relation, by its number.
       SELECT DISTINCT proname::text, 'pg_class' FROM pg_proc
-      WHERE proname ~ '^pg_stat_get_(xact_)?(numscans|tuples_\w+|blocks_\w+|live_tuples|dead_tuples|mod_since_analyze|ins_since_vacuum|last_(auto)?(analyze|vacuum)_time|(auto)?(analyze|vacuum)_count)$'
+      WHERE proname ~ '^pg_stat_get_(xact_)?(numscans|lastscan|tuples_\w+|blocks_\w+|live_tuples|dead_tuples|mod_since_analyze|ins_since_vacuum|last_(auto)?(analyze|vacuum)_time|(auto)?(analyze|vacuum)_count|total_(auto)?(analyze|vacuum)_time)$'
     ) AS v(name, catalog)
     JOIN pg_proc p ON p.proname = v.name AND p.pronamespace = 'pg_catalog'::regnamespace
   LOOP
@@ -123,6 +123,38 @@ CREATE OR REPLACE FUNCTION palisade.row_security_active(oid) RETURNS boolean LAN
   $$ SELECT CASE WHEN palisade.known('pg_class', $1) THEN pg_catalog.row_security_active($1) END $$;
 CREATE OR REPLACE FUNCTION palisade.row_security_active(text) RETURNS boolean LANGUAGE sql STABLE STRICT AS
   $$ SELECT pg_catalog.row_security_active(palisade.physical($1)) $$;
+
+-- What PostgreSQL 16 to 18 have more.
+DO $newer$
+BEGIN
+  -- Of a type whose values are names it would tell whether somebody has such a name, so only PostgreSQL's own types are
+  -- tried, and enumerations.
+  IF to_regprocedure('pg_catalog.pg_input_is_valid(text, text)') IS NOT NULL THEN
+    CREATE OR REPLACE FUNCTION palisade.pg_input_is_valid(string text, type text) RETURNS boolean LANGUAGE plpgsql STABLE STRICT AS $$
+    DECLARE
+      kind pg_catalog.oid := palisade.to_regtype($2)::pg_catalog.oid;
+    BEGIN
+      IF kind IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = 'type "' || $2 || '" does not exist';
+      ELSIF NOT EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid = kind AND (t.typtype = 'e' OR t.typtype IN ('b', 'r', 'm') AND t.oid < 16384
+          AND t.typname !~ '^_?reg|^_?aclitem$' AND t.typcategory <> 'C')) THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'permission denied for type ' || $2;
+      END IF;
+      RETURN pg_catalog.pg_input_is_valid($1, pg_catalog.format_type(kind, NULL));
+    END $$;
+  END IF;
+  IF to_regprocedure('pg_catalog.pg_basetype(regtype)') IS NOT NULL THEN
+    CREATE OR REPLACE FUNCTION palisade.pg_basetype(type regtype) RETURNS palisade.regtype LANGUAGE sql STABLE STRICT AS
+      'SELECT CASE WHEN palisade.sees(''pg_type'', $1::pg_catalog.oid) THEN pg_catalog.pg_basetype($1) END';
+    CREATE OR REPLACE FUNCTION palisade.to_regtypemod(text) RETURNS integer LANGUAGE sql STABLE STRICT AS
+      'SELECT CASE WHEN palisade.to_regtype($1) IS NOT NULL THEN pg_catalog.to_regtypemod(palisade.physical($1)) END';
+  END IF;
+  IF to_regprocedure('pg_catalog.pg_get_sequence_data(regclass)') IS NOT NULL THEN
+    CREATE OR REPLACE FUNCTION palisade.pg_get_sequence_data(sequence regclass, OUT last_value bigint, OUT is_called boolean)
+      LANGUAGE sql STABLE AS 'SELECT s.last_value, s.is_called FROM pg_catalog.pg_get_sequence_data($1) s
+        WHERE palisade.sees(''pg_class'', $1::pg_catalog.oid)';
+  END IF;
+END $newer$;
 
 -- The types of a statement's parameters, by their numbers: asked by the proxy where a client names them.
 CREATE OR REPLACE FUNCTION palisade.permit_types(types oid[]) RETURNS integer LANGUAGE sql STABLE AS

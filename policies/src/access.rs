@@ -263,6 +263,8 @@ pub struct Access {
     pub value: Option<String>,
     /// Where it stands.
     pub place: Place,
+    /// For a type that something computed is cast to by `CAST (… AS type)`: the byte where that begins.
+    pub cast: Option<usize>,
     /// Whether it is read from a string constant or a setting's value: then it is what a client has written there, and may
     /// be no name at all.
     pub literal: bool,

@@ -14,6 +14,7 @@
 //! - [`explain`]: the same for people who ask why.
 //! - [`judge`]: policy (casbin) over accesses; a denial is in PostgreSQL's own words.
 //! - [`rewrite`]: byte patches in the original text, never a re-print.
+//! - [`privileges`]: the same policy as PostgreSQL's own grants, the second wall.
 //! - [`names`]: what PostgreSQL itself owns: catalog relations and functions, and how each is treated.
 //!
 //! Invariants: nothing here reads tables of another tenant by name; an unknown node, statement, function or class is
@@ -25,6 +26,7 @@ pub mod explain;
 pub mod judge;
 pub mod limits;
 pub mod names;
+pub mod privileges;
 pub mod read;
 pub mod rewrite;
 pub mod settings;
@@ -35,5 +37,6 @@ pub use effect::Effect;
 pub use explain::{Explanation, explain, shape};
 pub use judge::{Fault, Judge, Namespace, Observed, PolicyError};
 pub use limits::Limits;
+pub use privileges::{Privileges, privileges};
 pub use read::{ReadError, Reading, Statement};
 pub use verdict::{Denial, Patch, Permit, Reason, Verdict};

@@ -187,6 +187,18 @@ pub fn function(name: &str) -> FunctionUse {
     if refused { FunctionUse::Forbidden } else { FunctionUse::Unknown }
 }
 
+/// Whether somebody has looked at a function of `pg_catalog`: it is on the list, whatever its treatment.
+#[must_use]
+pub fn is_classified_function(name: &str) -> bool {
+    FUNCTIONS.contains_key(name)
+}
+
+/// The same for a relation of `pg_catalog` or `information_schema`.
+#[must_use]
+pub fn is_classified_relation(schema: &str, name: &str) -> bool {
+    RELATIONS.contains_key(&(schema, name))
+}
+
 /// Whether `pg_catalog` has a relation of this name: it comes before anything of the tenant's.
 #[must_use]
 pub fn is_catalog_relation(name: &str) -> bool {

@@ -10,11 +10,13 @@
 mod body;
 mod children;
 mod ddl;
+mod deep;
 mod expression;
 mod facts;
 mod forbidden;
+mod grammar;
 mod guard;
-mod lex;
+pub(crate) mod lex;
 mod session;
 mod union;
 mod verb;
@@ -145,14 +147,35 @@ pub fn read_bytes<'t>(bytes: &'t [u8], limits: &Limits) -> Result<(&'t str, Read
 
 /// Reads a text with both readers.
 ///
-/// Needs a stack of at least 16 MiB: trees are as deep as [`Limits::operators`] allows.
+/// Any thread may ask: what is deep is read on a stack of its own.
 ///
 /// # Errors
 /// A text that is too big, refused by PostgreSQL's grammar, or that the readers do not read alike.
 pub fn read(text: &str, limits: &Limits) -> Result<Reading, ReadError> {
-    guard::check(text, limits)?;
-    let parsed = pg_query::parse(text, 0).map_err(|error| refused(text, error))?;
-    let raw = &parsed.protobuf.stmts;
+    let nesting = guard::check(text, limits)?;
+    deep::with_stack(nesting, || read_within(text, limits, nesting))
+}
+
+/// Whether the second reader, asked alone, can read a text to its end: for comparisons of the two
+/// (`bench/differential`). No verdict rests on it.
+#[must_use]
+pub fn witness_reads(text: &str, limits: &Limits) -> bool {
+    let alone = |nesting: guard::Nesting| {
+        let tokens = lex::Tokens::new(text);
+        let text = tokens.names_written_out();
+        let text = text.as_deref().unwrap_or(tokens.whole());
+        matches!(
+            witness::witness(text, nesting.all(), &mut witness::Asked::default()),
+            witness::Testimony::Saw(_)
+        )
+    };
+    guard::check(text, limits)
+        .and_then(|nesting| deep::with_stack(nesting, || Ok(alone(nesting))))
+        .unwrap_or_default()
+}
+
+fn read_within(text: &str, limits: &Limits, nesting: guard::Nesting) -> Result<Reading, ReadError> {
+    let raw = grammar::parse(text).map_err(refused)?;
     if raw.len() > limits.statements {
         return Err(ReadError {
             sqlstate: "54000",
@@ -165,7 +188,7 @@ pub fn read(text: &str, limits: &Limits) -> Result<Reading, ReadError> {
     let tokens = lex::Tokens::new(text);
     let mut statements =
         raw.iter().map(|raw| statement(text, raw, &tokens)).collect::<Result<Vec<_>, _>>()?;
-    let witnessed = union::unite(text, &mut statements)?;
+    let witnessed = union::unite(&tokens, nesting, &mut statements)?;
     Ok(Reading { statements, witnessed })
 }
 
@@ -201,23 +224,17 @@ fn statement(text: &str, raw: &p::RawStmt, tokens: &lex::Tokens<'_>) -> Result<S
 }
 
 /// PostgreSQL's own words for a text that its grammar refuses.
-fn refused(text: &str, error: pg_query::Error) -> ReadError {
-    let message = match error {
-        pg_query::Error::Parse(message) => message,
-        _ => return ReadError::not_understood("this statement"),
-    };
-    let sqlstate = if message.contains("stack depth") || message.contains("memory exhausted") {
-        "54001"
-    } else {
-        "42601"
-    };
-    let position =
-        near(&message).and_then(|word| text.find(word)).map(|byte| text[..byte].chars().count() + 1);
-    let position = position.or_else(|| message.contains("at end of input").then(|| text.chars().count() + 1));
-    ReadError { sqlstate, message, hint: None, position, reason: Reason::SyntaxError }
-}
-
-fn near(message: &str) -> Option<&str> {
-    let (_, rest) = message.split_once("at or near \"")?;
-    rest.strip_suffix('"')
+fn refused(refusal: grammar::Refusal) -> ReadError {
+    let grammar::Refusal { message, position } = refusal;
+    let too_deep = ["stack depth", "memory exhausted", "nested too deeply"];
+    if too_deep.iter().any(|words| message.contains(words)) {
+        return ReadError {
+            sqlstate: "54001",
+            message: "stack depth limit exceeded".into(),
+            hint: Some("Split the statement, or write it with fewer levels.".into()),
+            position: None,
+            reason: Reason::LimitExceeded,
+        };
+    }
+    ReadError { sqlstate: "42601", message, hint: None, position, reason: Reason::SyntaxError }
 }

@@ -8,7 +8,7 @@ use crate::judge::Namespace;
 use crate::judge::resolve::resolve;
 use crate::limits::Limits;
 use crate::names;
-use crate::read::{BodyName, ReadError, Reading, read};
+use crate::read::{BodyName, ReadError, Reading, lex, read};
 use crate::verdict::{Patch, Permit, Reason};
 
 /// Longest channel name that PostgreSQL takes, in bytes.
@@ -129,7 +129,13 @@ fn patch(text: &str, access: &Access, ns: &Namespace, out: &mut Vec<Patch>) -> R
         (_, None) => {}
         (Place::Identifiers { schema, name, .. }, Some(wanted)) if is_computed(access) => {
             let from = schema.as_ref().map_or(name.start, |schema| schema.start);
-            let text = format!("{wanted}.{}", names::by_name(&access.name));
+            let text = match access.cast {
+                None => format!("{wanted}.{}", names::by_name(&access.name)),
+                Some(begin) => {
+                    out.push(Patch { range: begin..begin, text: "CAST(".to_owned() });
+                    format!("{wanted}.{}) AS {wanted}.{}", names::NAMED, access.name)
+                }
+            };
             out.push(Patch { range: from..name.end, text });
         }
         (Place::Identifiers { schema: Some(schema), .. }, Some(wanted)) => {
@@ -175,10 +181,9 @@ fn constant(
     wanted: &str,
     out: &mut Vec<Patch>,
 ) -> Result<(), ReadError> {
-    // Only a plain constant shows its value as it is written.
-    let spelled = text[range.clone()].strip_prefix('\'').and_then(|s| s.strip_suffix('\''));
-    let Some(spelled) = spelled else { return Err(cannot("a name in this kind of string constant")) };
-    let spelled = spelled.replace("''", "'");
+    let Some(spelled) = lex::string_value(&text[range.clone()]) else {
+        return Err(cannot("a name in this kind of string constant"));
+    };
     let rest = match access.schema {
         Some(_) => match after_schema(&spelled) {
             Some(rest) => rest,

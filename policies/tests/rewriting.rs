@@ -60,8 +60,65 @@ fn names_become_physical_where_they_stand() {
         ("SELECT 'pg_catalog.pg_class'::regclass", "SELECT 'pg_catalog.pg_class'::regclass"),
         ("SELECT 'public.users'::regclass", "SELECT 'T.users'::regclass"),
         ("SELECT ext.digest('a')", "SELECT ext.digest('a')"),
+        // Something computed may be a name that begins with the schema.
+        ("SELECT (a || b)::regclass", "SELECT (a || b)::palisade.named::palisade.regclass"),
+        (
+            "SELECT CAST (a || b AS regclass)",
+            "SELECT CAST(CAST (a || b AS palisade.named) AS palisade.regclass)",
+        ),
+        (
+            "SELECT * FROM cast('public.' || a AS pg_catalog.regtype)",
+            "SELECT * FROM CAST(cast('public.' || a AS palisade.named) AS palisade.regtype)",
+        ),
+        ("SELECT CAST('public.users' AS regclass)", "SELECT CAST('T.users' AS regclass)"),
+        ("SELECT CAST($1 AS regclass)", "SELECT CAST($1 AS palisade.regclass)"),
     ] {
         assert_eq!(sent(text).as_deref(), Ok(want), "{text}");
+    }
+}
+
+#[test]
+fn names_by_numbers_are_read_wherever_names_stand() {
+    for (text, want) in [
+        ("SELECT * FROM U&\"\\0070ublic\".users", "SELECT * FROM T.users"),
+        ("SELECT U&\"\\0070ublic\".f(a) FROM u&\"us\\+000065rs\"", "SELECT T.f(a) FROM u&\"us\\+000065rs\""),
+        ("SELECT * FROM U&\"!0070ublic\" UESCAPE '!'.users", "SELECT * FROM T.users"),
+        ("DROP TABLE U&\"\\0070ublic\".a, public.b", "DROP TABLE T.a, T.b"),
+        (
+            "DROP TABLE U&\"d!0070ublic\" /* x */ UESCAPE -- y\n '!'",
+            "DROP TABLE U&\"d!0070ublic\" /* x */ UESCAPE -- y\n '!'",
+        ),
+        ("COMMENT ON FUNCTION U&\"\\0070ublic\".f(int) IS 'x'", "COMMENT ON FUNCTION T.f(int) IS 'x'"),
+        ("ALTER TABLE a OWNER TO U&\"\\006fwner\"", "ALTER TABLE a OWNER TO T_owner"),
+        ("LISTEN U&\"\\0061\"", "LISTEN \"T:a\""),
+        ("CREATE TABLE a (b U&\"\\0070ublic\".mood)", "CREATE TABLE a (b T.mood)"),
+        ("SELECT a COLLATE U&\"\\0070ublic\".german FROM b", "SELECT a COLLATE T.german FROM b"),
+        ("SELECT 1 OPERATOR(U&\"\\0070ublic\".+) 2", "SELECT 1 OPERATOR(T.+) 2"),
+        ("SELECT * FROM U&\"\\0070g_class\"", "SELECT * FROM palisade.U&\"\\0070g_class\""),
+        ("SELECT U&'\\0070ublic.users'::regclass", "SELECT 'T.users'::regclass"),
+        ("SELECT E'public.users'::regclass", "SELECT 'T.users'::regclass"),
+        (
+            "SELECT $$public.users$$::regclass, nextval($a$public.s$a$)",
+            "SELECT 'T.users'::regclass, nextval('T.s')",
+        ),
+        (
+            "DO $$ BEGIN INSERT INTO U&\"\\0070ublic\".log VALUES (1); END $$",
+            "DO $$ BEGIN INSERT INTO T.log VALUES (1); END $$",
+        ),
+        (
+            "DO $$ BEGIN PERFORM CAST(a || b AS regclass); END $$",
+            "DO $$ BEGIN PERFORM CAST(a || b AS palisade.named)::palisade.regclass; END $$",
+        ),
+    ] {
+        assert_eq!(sent(text).as_deref(), Ok(want), "{text}");
+    }
+    for foreign in [
+        "SELECT * FROM U&\"\\006fther\".users",
+        "DROP TABLE U&\"!006fther\" UESCAPE '!'.users",
+        "SELECT U&'\\006fther.users'::regclass",
+        "SELECT $$other.users$$::regclass",
+    ] {
+        assert!(sent(foreign).is_err(), "{foreign}");
     }
 }
 

@@ -3,6 +3,7 @@
 use pg_query::protobuf::node::Node;
 
 use crate::access::{Action, Class, Place};
+use crate::read::grammar;
 use crate::read::lex::{Tokens, qualified};
 use crate::read::walk::Walk;
 use crate::verdict::Reason;
@@ -29,13 +30,13 @@ fn sql(walk: &mut Walk<'_>, code: &str) {
     if walk.in_body {
         return walk.forbid("54001", "function bodies are nested too deeply", Reason::LimitExceeded);
     }
-    let Ok(parsed) = pg_query::parse(code, 0) else {
+    let Ok(parsed) = grammar::parse(code) else {
         return walk.forbid("42601", "syntax error in the function's body", Reason::SyntaxError);
     };
     let tokens = Tokens::new(code);
     let mut inner = Walk::new(&tokens, 0..code.len());
     inner.in_body = true;
-    for statement in &parsed.protobuf.stmts {
+    for statement in &parsed {
         if let Some(node) = statement.stmt.as_ref().and_then(|s| s.node.as_ref()) {
             inner.node(Node::to_ref(node));
         }

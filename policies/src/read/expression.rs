@@ -195,10 +195,10 @@ pub(super) fn cast(walk: &mut Walk<'_>, cast: &p::TypeCast) {
     walk.reads_constants = true;
     let named = cast.arg.as_deref().and_then(constant).filter(|(text, _)| !is_number(text));
     if named.is_some() && type_name.array_bounds.is_empty() && !name.starts_with('_') {
-        walk.judged_types.insert(std::ptr::from_ref(type_name));
+        walk.judged_types.insert(type_name, ());
     }
     if named.is_none() && is_computed(cast.arg.as_deref()) {
-        walk.computed_types.insert(std::ptr::from_ref(type_name));
+        walk.computed_types.insert(type_name, cast.location);
     }
     let class = match name {
         "regclass" => Class::Relation,
@@ -230,7 +230,7 @@ fn is_computed(node: Option<&p::Node>) -> bool {
 /// A type's name. Built-in types written as keywords are `pg_catalog.x` by the grammar's own doing.
 pub(super) fn type_name(walk: &mut Walk<'_>, name: &p::TypeName) {
     let Some(names) = strings(&name.names) else { return walk.unknown("type name") };
-    if names.is_empty() || walk.judged_types.contains(&std::ptr::from_ref(name)) {
+    if names.is_empty() || walk.judged_types.contains_key(&std::ptr::from_ref(name)) {
         return;
     }
     // `t.c%TYPE`: the last part is a column.
@@ -244,12 +244,14 @@ pub(super) fn type_name(walk: &mut Walk<'_>, name: &p::TypeName) {
     if place == Place::Unknown {
         return walk.listed(class, Action::Usage, names);
     }
-    let computed = name.array_bounds.is_empty()
-        && walk.computed_types.contains(&std::ptr::from_ref(name))
-        && walk.tokens.follows_cast(name.location);
+    let cast = walk.computed_types.get(&std::ptr::from_ref(name)).filter(|_| name.array_bounds.is_empty());
+    let form = cast.and_then(|cast| walk.tokens.cast_form(*cast, name.location));
     walk.push(class, Action::Usage, parts, place);
-    if computed && let Some(access) = walk.accesses.last_mut() {
+    if let Some(form) = form
+        && let Some(access) = walk.accesses.last_mut()
+    {
         access.value = Some(Access::COMPUTED.to_owned());
+        access.cast = form;
     }
 }
 

@@ -4,17 +4,73 @@ use crate::limits::Limits;
 use crate::read::ReadError;
 use crate::verdict::Reason;
 
-/// What PostgreSQL's lexer takes for one operator.
-const OPERATOR_BYTES: &[u8] = b"~!@#^&|`?+-*/%<>=";
+/// What a byte is to this count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Byte {
+    Other,
+    /// PostgreSQL's lexer takes a run of these for one operator.
+    Operator,
+    /// Opens something: a parenthesis, a subscript, a cast.
+    Opens,
+    /// Stands between the parts of a name.
+    Dot,
+    /// Part of a word.
+    Letter,
+    Nul,
+}
 
-/// Refuses a text that a parser could choke on.
-pub(super) fn check(text: &str, limits: &Limits) -> Result<(), ReadError> {
+const BYTES: [Byte; 256] = {
+    let mut table = [Byte::Other; 256];
+    let mut at = 0;
+    while at < 256 {
+        table[at] = match at as u8 {
+            b'~' | b'!' | b'@' | b'#' | b'^' | b'&' | b'|' | b'`' | b'?' | b'+' | b'-' | b'*' | b'/'
+            | b'%' | b'<' | b'>' | b'=' => Byte::Operator,
+            b'(' | b'[' | b':' => Byte::Opens,
+            b'.' => Byte::Dot,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => Byte::Letter,
+            0 => Byte::Nul,
+            _ => Byte::Other,
+        };
+        at += 1;
+    }
+    table
+};
+
+/// What a text has that can make its tree big.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Nesting {
+    /// Things that make the tree one level deeper at most, each.
+    pub(super) levels: usize,
+    /// Dots between the parts of names, which make lists longer.
+    pub(super) dots: usize,
+}
+
+impl Nesting {
+    /// All of them.
+    pub(super) fn all(self) -> usize {
+        self.levels + self.dots
+    }
+}
+
+/// What a text has that parsers can choke on.
+struct Measure {
+    nesting: Nesting,
+    /// The sum of the squares of the lengths of runs of operator characters.
+    runs: usize,
+    /// Whether a byte is NUL.
+    nul: bool,
+}
+
+/// Refuses a text that a parser could choke on. Says how far it can nest.
+pub(super) fn check(text: &str, limits: &Limits) -> Result<Nesting, ReadError> {
     if text.len() > limits.statement_bytes {
         let message =
             format!("the statement has {} bytes and {} are allowed", text.len(), limits.statement_bytes);
         return Err(limit(message, "Send large values as parameters or through COPY."));
     }
-    if text.contains('\0') {
+    let Measure { nesting, runs, nul } = measure(text.as_bytes());
+    if nul {
         return Err(ReadError {
             sqlstate: "22021",
             message: "invalid byte sequence for encoding \"UTF8\": 0x00".into(),
@@ -23,78 +79,69 @@ pub(super) fn check(text: &str, limits: &Limits) -> Result<(), ReadError> {
             reason: Reason::BadEncoding,
         });
     }
-    let (nesting, budget) = measure(text.as_bytes());
-    if nesting > limits.operators {
+    if nesting.all() > limits.operators {
         let message = format!(
-            "the statement has {nesting} operators and parentheses and {} are allowed",
+            "the statement has {} operators and parentheses and {} are allowed",
+            nesting.all(),
             limits.operators
         );
         return Err(limit(message, "Split the statement, or use an array parameter with = ANY."));
     }
-    if budget > limits.operator_run_budget {
+    if runs > limits.operator_run_budget {
         return Err(limit(
             "the statement has a run of operator characters that is too long".into(),
             "Shorten it.",
         ));
     }
-    Ok(())
+    Ok(nesting)
 }
 
-/// How many things of a text can nest.
-pub(super) fn nesting(text: &str) -> usize {
-    measure(text.as_bytes()).0
-}
-
-/// The number of things that can nest, and the sum of the squares of the runs of operator characters.
-fn measure(bytes: &[u8]) -> (usize, usize) {
-    let (mut nesting, mut budget, mut run) = (0, 0usize, 0usize);
-    let mut word = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if OPERATOR_BYTES.contains(&byte) {
-            if run == 0 {
-                nesting += 1;
+fn measure(bytes: &[u8]) -> Measure {
+    let mut found = Measure { nesting: Nesting::default(), runs: 0, nul: false };
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let start = at;
+        at += 1;
+        match BYTES[usize::from(byte)] {
+            Byte::Other => {}
+            Byte::Nul => found.nul = true,
+            Byte::Opens => found.nesting.levels += 1,
+            Byte::Dot => found.nesting.dots += 1,
+            Byte::Operator => {
+                at = end_of(bytes, at, Byte::Operator);
+                found.nesting.levels += 1;
+                found.runs = found.runs.saturating_add((at - start) * (at - start));
             }
-            run += 1;
-            continue;
-        }
-        budget = budget.saturating_add(run * run);
-        run = 0;
-        if matches!(byte, b'(' | b'[' | b':' | b'.') {
-            nesting += 1;
-        }
-        if byte.is_ascii_alphabetic() || byte == b'_' {
-            word += 1;
-        } else if word > 0 {
-            if nests(&bytes[at - word..at]) {
-                nesting += 1;
+            Byte::Letter => {
+                at = end_of(bytes, at, Byte::Letter);
+                if nests(&bytes[start..at]) {
+                    found.nesting.levels += 1;
+                }
             }
-            word = 0;
         }
     }
-    (nesting, budget.saturating_add(run * run))
+    found
+}
+
+/// Where the run of bytes of this kind ends.
+fn end_of(bytes: &[u8], from: usize, kind: Byte) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    from + rest.iter().position(|&byte| BYTES[usize::from(byte)] != kind).unwrap_or(rest.len())
 }
 
 /// Words that make a tree one level deeper.
 fn nests(word: &[u8]) -> bool {
-    [
-        &b"and"[..],
-        b"or",
-        b"not",
-        b"union",
-        b"except",
-        b"intersect",
-        b"join",
-        b"case",
-        b"collate",
-        b"is",
-        b"like",
-        b"select",
-        b"at",
-        b"isnull",
-        b"notnull",
-    ]
-    .iter()
-    .any(|w| word.eq_ignore_ascii_case(w))
+    let words: &[&[u8]] = match word.len() {
+        2 => &[b"or", b"is", b"at"],
+        3 => &[b"and", b"not"],
+        4 => &[b"join", b"case", b"like"],
+        5 => &[b"union"],
+        6 => &[b"except", b"select", b"isnull"],
+        7 => &[b"collate", b"notnull"],
+        9 => &[b"intersect"],
+        _ => &[],
+    };
+    words.iter().any(|w| word.eq_ignore_ascii_case(w))
 }
 
 fn limit(message: String, hint: &str) -> ReadError {

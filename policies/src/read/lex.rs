@@ -13,6 +13,9 @@ use crate::read::BodyName;
 /// Between the words of a chain in the index; a name holds no NUL.
 const SEPARATOR: &str = "\0";
 
+/// Longest operand of `CAST (… AS type)` in a body that is looked at, in tokens.
+const CAST_TOKENS: usize = 200;
+
 /// The tokens of a text, comments left out.
 pub(super) struct Tokens<'t> {
     text: &'t str,
@@ -28,7 +31,22 @@ impl<'t> Tokens<'t> {
         let blank = text.trim().is_empty();
         let mut tokens = if blank { Vec::new() } else { pg_query::scan_tokens(text).unwrap_or_default() };
         tokens.retain(|t| t.token != Token::SqlComment as i32 && t.token != Token::CComment as i32);
+        join_escapes(&mut tokens);
         Self { text, tokens, chains: OnceCell::new() }
+    }
+
+    /// The text with every name by numbers (`U&"…"`) written out, for a reader that does not know them; nothing where
+    /// there is none.
+    pub(super) fn names_written_out(&self) -> Option<String> {
+        let mut out = String::new();
+        let mut from = 0;
+        for token in self.tokens.iter().filter(|t| t.token == Token::Uident as i32) {
+            let range = offset(token.start)..offset(token.end);
+            let name = folded(&self.text[range.clone()]).replace('"', "\"\"");
+            out.extend([&self.text[from..range.start], "\"", name.as_str(), "\""]);
+            from = range.end;
+        }
+        (from > 0).then(|| out + &self.text[from..])
     }
 
     /// The index of the first token at or after a byte.
@@ -83,11 +101,17 @@ impl<'t> Tokens<'t> {
         }
     }
 
-    /// Whether the name that starts at a byte stands behind `::`.
-    pub(super) fn follows_cast(&self, location: i32) -> bool {
-        let Ok(byte) = usize::try_from(location) else { return false };
-        let before = self.index_from(byte).checked_sub(1).and_then(|i| self.tokens.get(i));
-        before.is_some_and(|t| t.token == Token::Typecast as i32)
+    /// How a cast at a byte to the type at another is written: nothing for `x::type`, where it begins for
+    /// `CAST (x AS type)`.
+    pub(super) fn cast_form(&self, cast: i32, type_name: i32) -> Option<Option<usize>> {
+        let begin = usize::try_from(cast).ok()?;
+        let byte = usize::try_from(type_name).ok()?;
+        let before = self.tokens.get(self.index_from(byte).checked_sub(1)?)?;
+        if before.token == Token::Typecast as i32 {
+            return Some(None);
+        }
+        let first = self.tokens.get(self.index_from(begin)).filter(|t| offset(t.start) == begin)?;
+        (before.token == Token::As as i32 && first.token == Token::Cast as i32).then_some(Some(begin))
     }
 
     /// The place of a keyword form that starts at a byte.
@@ -247,8 +271,14 @@ impl<'t> Tokens<'t> {
                 let Some(start) = self.own_start(index) else { continue };
                 out.push(BodyName::Function { range: start..range.end, name: word });
             } else if let Some(start) = self.object_type(index, &word) {
-                let name = if self.casts_computed(start, index) { names::by_name(&word) } else { word };
-                out.push(BodyName::Function { range: start..range.end, name });
+                let (end, name) = if self.casts_computed(start, index) {
+                    (range.end, names::by_name(&word))
+                } else if let Some(end) = self.cast_of_computed(start, index) {
+                    (end, format!("{})::palisade.{word}", names::NAMED))
+                } else {
+                    (range.end, word)
+                };
+                out.push(BodyName::Function { range: start..end, name });
             } else if let Some(start) = self.object_function(index, &word) {
                 out.push(BodyName::Function { range: start..range.end, name: word });
             } else if let Some(found) = self.catalog_read(index, &word) {
@@ -322,6 +352,30 @@ impl<'t> Tokens<'t> {
             && kind(Some(index + 1)) != Some(Token::Ascii91 as i32)
     }
 
+    /// Where `CAST (… AS type)` ends, for the type at `index`, which begins at byte `start`, where what is cast is no
+    /// constant. Behind FROM no other form of it can stand.
+    fn cast_of_computed(&self, start: usize, index: usize) -> Option<usize> {
+        let kind = |at: usize| self.tokens.get(at).map(|t| t.token);
+        let is = |at: usize, token: Token| kind(at) == Some(token as i32);
+        let end = self.range(index + 1).filter(|_| is(index + 1, Token::Ascii41))?.end;
+        let as_word = self.index_from(start).checked_sub(1).filter(|at| is(*at, Token::As))?;
+        let mut closed = 0_usize;
+        let open = (as_word.saturating_sub(CAST_TOKENS)..as_word).rev().find(|&at| {
+            match kind(at) {
+                Some(token) if token == Token::Ascii41 as i32 => closed += 1,
+                Some(token) if token == Token::Ascii40 as i32 && closed == 0 => return true,
+                Some(token) if token == Token::Ascii40 as i32 => closed -= 1,
+                _ => {}
+            }
+            false
+        })?;
+        let constants = [Token::Sconst, Token::Usconst, Token::Iconst, Token::NullP].map(|t| Some(t as i32));
+        let constant = open + 2 == as_word && constants.contains(&kind(open + 1));
+        let word = open.checked_sub(1).filter(|at| is(*at, Token::Cast) && !constant)?;
+        let behind_from = word.checked_sub(1).is_some_and(|at| is(at, Token::From) || is(at, Token::Join));
+        (!behind_from).then_some(end)
+    }
+
     /// A call of a function that takes an object by name or number, with something else than a string constant first.
     fn object_function(&self, index: usize, word: &str) -> Option<usize> {
         let token = |at: usize| self.tokens.get(at).map(|t| t.token);
@@ -354,6 +408,11 @@ impl<'t> Tokens<'t> {
         Some(BodyName::Catalog { range: start..self.range(index)?.end, view: format!("{view}.{word}") })
     }
 
+    /// The text, comments included.
+    pub(super) fn whole(&self) -> &'t str {
+        self.text
+    }
+
     /// The text of a range.
     pub(super) fn text(&self, range: Range<usize>) -> &'t str {
         &self.text[range]
@@ -374,24 +433,112 @@ fn place_of(mut ranges: Vec<Range<usize>>) -> Place {
     Place::Identifiers { schema: ranges.pop(), database: ranges.pop(), name }
 }
 
-/// An identifier as PostgreSQL reads it: quotes taken off or ASCII letters folded, cut to 63 bytes. `U&"…"` with
-/// escapes is left as written: it then matches nothing.
+/// Makes one token of a name or string by numbers and the `UESCAPE` behind it.
+fn join_escapes(tokens: &mut Vec<ScanToken>) {
+    let by_numbers = |t: &ScanToken| t.token == Token::Uident as i32 || t.token == Token::Usconst as i32;
+    if !tokens.iter().any(by_numbers) {
+        return;
+    }
+    let mut index = 0;
+    while index + 2 < tokens.len() {
+        let [first, escape, string] = [&tokens[index], &tokens[index + 1], &tokens[index + 2]];
+        if by_numbers(first) && escape.token == Token::Uescape as i32 && string.token == Token::Sconst as i32
+        {
+            tokens[index].end = string.end;
+            tokens.drain(index + 1..index + 3);
+        }
+        index += 1;
+    }
+}
+
+/// An identifier as PostgreSQL reads it: quotes taken off, numbers read, or ASCII letters folded, cut to 63 bytes.
 pub(super) fn folded(spelling: &str) -> String {
     let mut name = match spelling.strip_prefix('"').and_then(|s| s.strip_suffix('"')) {
         Some(quoted) => quoted.replace("\"\"", "\""),
-        None => spelling.to_ascii_lowercase(),
+        // What cannot be read is no name: then it matches nothing.
+        None => by_numbers(spelling, '"').unwrap_or_else(|| spelling.to_ascii_lowercase()),
     };
     truncate(&mut name);
     name
 }
 
-/// Cuts a name to the 63 bytes that PostgreSQL keeps, never inside a character.
-pub(super) fn truncate(name: &mut String) {
-    const NAME_BYTES: usize = 63;
-    if name.len() > NAME_BYTES {
-        let end = (0..=NAME_BYTES).rev().find(|&i| name.is_char_boundary(i)).unwrap_or(0);
-        name.truncate(end);
+/// What `U&"…"` or `U&'…'` says, by its quote, with the `UESCAPE` behind it; nothing where it is none or PostgreSQL
+/// refuses it.
+pub(super) fn by_numbers(spelling: &str, quote: char) -> Option<String> {
+    let rest = spelling.strip_prefix(['u', 'U'])?.strip_prefix('&')?.strip_prefix(quote)?;
+    let (body, behind) = quoted_part(rest, quote)?;
+    // PostgreSQL wants one character in a string there. One that is not plainly written is not read here.
+    let escape = match behind.trim_end().strip_suffix('\'') {
+        None => '\\',
+        Some(before) => {
+            let escape = before.chars().next_back()?;
+            before.strip_suffix(escape)?.strip_suffix('\'').filter(|before| !before.ends_with(['e', 'E']))?;
+            escape
+        }
+    };
+    let mut out = String::with_capacity(body.len());
+    let mut rest = body.as_str();
+    while let Some(at) = rest.find(escape) {
+        out.push_str(&rest[..at]);
+        let (c, after) = escaped(&rest[at + escape.len_utf8()..], escape)?;
+        out.push(c);
+        rest = after;
     }
+    out.push_str(rest);
+    Some(out)
+}
+
+/// What a string constant says, as far as it is written plainly: nothing for one with backslashes, or one that goes on in
+/// another line.
+pub(crate) fn string_value(spelling: &str) -> Option<String> {
+    if let Some(behind) = spelling.strip_prefix('$') {
+        let tag = &spelling[..behind.find('$')? + 2];
+        return spelling.strip_prefix(tag)?.strip_suffix(tag).map(str::to_owned);
+    }
+    if spelling.starts_with(['u', 'U']) {
+        return by_numbers(spelling, '\'');
+    }
+    let escapes = spelling.strip_prefix(['e', 'E']).filter(|rest| !rest.contains('\\'));
+    let (value, behind) = quoted_part(escapes.unwrap_or(spelling).strip_prefix('\'')?, '\'')?;
+    behind.is_empty().then_some(value)
+}
+
+/// The character behind an escape character, and what follows.
+fn escaped(text: &str, escape: char) -> Option<(char, &str)> {
+    if let Some(rest) = text.strip_prefix(escape) {
+        return Some((escape, rest));
+    }
+    let (first, rest) = number(text)?;
+    if !(0xd800..0xdc00).contains(&first) {
+        return Some((char::from_u32(first).filter(|&c| c != '\0')?, rest));
+    }
+    let (second, rest) = number(rest.strip_prefix(escape)?)?;
+    let low = second.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
+    Some((char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + low)?, rest))
+}
+
+/// Four hexadecimal digits, or `+` and six.
+fn number(text: &str) -> Option<(u32, &str)> {
+    let (digits, rest) = match text.strip_prefix('+') {
+        Some(long) => (long.get(..6)?, long.get(6..)?),
+        None => (text.get(..4)?, text.get(4..)?),
+    };
+    let hexadecimal = digits.bytes().all(|b| b.is_ascii_hexdigit());
+    Some((u32::from_str_radix(digits, 16).ok().filter(|_| hexadecimal)?, rest))
+}
+
+/// Cuts a name to the bytes that PostgreSQL keeps.
+pub(super) fn truncate(name: &mut String) {
+    name.truncate(kept(name));
+}
+
+/// How many bytes of a name PostgreSQL keeps: 63, never inside a character.
+pub(super) fn kept(name: &str) -> usize {
+    const NAME_BYTES: usize = 63;
+    if name.len() <= NAME_BYTES {
+        return name.len();
+    }
+    (0..=NAME_BYTES).rev().find(|&i| name.is_char_boundary(i)).unwrap_or(0)
 }
 
 /// Takes a name in a string constant apart as PostgreSQL's `stringToQualifiedNameList` does: parts between dots,
@@ -401,7 +548,7 @@ pub(super) fn qualified(text: &str) -> Option<Vec<String>> {
     let mut rest = text.trim_start_matches(is_space);
     loop {
         let (mut part, after) = if let Some(quoted) = rest.strip_prefix('"') {
-            quoted_part(quoted)?
+            quoted_part(quoted, '"')?
         } else {
             let end = rest.find(|c: char| c == '.' || is_space(c)).unwrap_or(rest.len());
             (rest[..end].to_ascii_lowercase(), &rest[end..])
@@ -420,15 +567,16 @@ pub(super) fn qualified(text: &str) -> Option<Vec<String>> {
     }
 }
 
-fn quoted_part(text: &str) -> Option<(String, &str)> {
+/// What stands before the closing quote, and what behind it.
+fn quoted_part(text: &str, quote: char) -> Option<(String, &str)> {
     let mut part = String::new();
     let mut chars = text.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
-        if c != '"' {
+        if c != quote {
             part.push(c);
-        } else if chars.peek().is_some_and(|(_, next)| *next == '"') {
+        } else if chars.peek().is_some_and(|(_, next)| *next == quote) {
             chars.next();
-            part.push('"');
+            part.push(quote);
         } else {
             return Some((part, &text[at + 1..]));
         }

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 
 use crate::access::{Access, Action, Class, Place, Reader};
-use crate::read::witness::{Saw, Testimony, VerbClass, witness};
-use crate::read::{ReadError, Statement, guard};
+use crate::read::guard::Nesting;
+use crate::read::lex::Tokens;
+use crate::read::witness::{Asked, Saw, Testimony, VerbClass, witness};
+use crate::read::{ReadError, Statement};
 use crate::verdict::Reason;
 
 /// Takes the witness's reading into the grammar's. Says whether there was one.
@@ -12,18 +14,23 @@ use crate::verdict::Reason;
 /// # Errors
 /// A different number or kind of statements, or a name in a query that the witness did not see anywhere: the text was
 /// made to be read in two ways.
-pub(super) fn unite(text: &str, statements: &mut [Statement]) -> Result<bool, ReadError> {
-    let saw = match witness(text, guard::nesting(text)) {
+pub(super) fn unite(
+    tokens: &Tokens<'_>,
+    nesting: Nesting,
+    statements: &mut [Statement],
+) -> Result<bool, ReadError> {
+    let mut asked: Asked<'_> = statements.iter().flat_map(names_of_query).map(|name| (name, false)).collect();
+    let written_out = tokens.names_written_out();
+    let text = written_out.as_deref().unwrap_or(tokens.whole());
+    let saw = match witness(text, nesting.all(), &mut asked) {
         Testimony::Saw(saw) => saw,
         Testimony::Refused => return Ok(false),
     };
-    if saw.verbs.len() != statements.len() {
+    if saw.verbs.len() != statements.len() || asked.values().any(|seen| !seen) {
         return Err(disagree());
     }
     for (statement, class) in statements.iter().zip(&saw.verbs) {
-        if let Some(read) = class_of(statement.verb)
-            && (read != *class || unseen(statement, &saw))
-        {
+        if class_of(statement.verb).is_some_and(|read| read != *class) {
             return Err(disagree());
         }
     }
@@ -43,13 +50,16 @@ fn class_of(verb: &str) -> Option<VerbClass> {
     })
 }
 
-/// Whether the grammar read a relation or function whose name the witness has nowhere.
-fn unseen(statement: &Statement, saw: &Saw) -> bool {
-    statement.accesses.iter().any(|access| {
-        matches!(access.class, Class::Relation | Class::Function)
+/// The relations and functions that the grammar read in a query, where they stand as identifiers: the witness must have
+/// each of them somewhere.
+fn names_of_query(statement: &Statement) -> impl Iterator<Item = &str> {
+    let query = class_of(statement.verb).is_some();
+    let named = move |access: &&Access| {
+        query
+            && matches!(access.class, Class::Relation | Class::Function)
             && matches!(access.place, Place::Identifiers { .. })
-            && !saw.words.contains(&access.name)
-    })
+    };
+    statement.accesses.iter().filter(named).map(|access| access.name.as_str())
 }
 
 /// Names that only the witness saw are judged too: a grammar newer than the server may read a table as a function.
@@ -77,6 +87,7 @@ fn add(statements: &mut [Statement], saw: &Saw) {
                 name: name.clone(),
                 value: None,
                 place: Place::Unknown,
+                cast: None,
                 literal: false,
                 reader: Reader::Witness,
             };

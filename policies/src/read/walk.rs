@@ -1,6 +1,6 @@
 //! The walk over PostgreSQL's tree: scopes, places and the accesses of one statement.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use pg_query::NodeRef;
@@ -14,6 +14,10 @@ use crate::read::session::Calls;
 use crate::read::{BodyName, ReadError, facts};
 use crate::verdict::Reason;
 
+/// What is known of some nodes of the tree, by their address within it: the tree is owned by the caller for longer than
+/// the walk, and the address only tells nodes apart.
+pub(super) type Addressed<N, T> = HashMap<*const N, T, foldhash::fast::RandomState>;
+
 /// Collects what one statement names.
 pub(super) struct Walk<'t> {
     pub(super) tokens: &'t Tokens<'t>,
@@ -25,7 +29,7 @@ pub(super) struct Walk<'t> {
     /// A node that no reader of this version understands.
     pub(super) unknown: Option<&'static str>,
     /// What is done to particular relations of the tree, by their address within it; others are read.
-    roles: HashMap<*const p::RangeVar, Role>,
+    roles: Addressed<p::RangeVar, Role>,
     /// Names of common table expressions in sight, innermost last, and how often each is in sight.
     ctes: Vec<String>,
     in_sight: HashMap<String, usize>,
@@ -41,9 +45,10 @@ pub(super) struct Walk<'t> {
     /// What is known of the calls in the list of a top-level SELECT.
     pub(super) calls: Calls,
     /// Types of casts whose operand is a constant that is judged as a name, by their address: they name nothing more.
-    pub(super) judged_types: HashSet<*const p::TypeName>,
-    /// Types of numbers of objects that something is cast to which may be a name put together by the server.
-    pub(super) computed_types: HashSet<*const p::TypeName>,
+    pub(super) judged_types: Addressed<p::TypeName, ()>,
+    /// Types of numbers of objects that something is cast to which may be a name put together by the server, with the
+    /// location of the cast.
+    pub(super) computed_types: Addressed<p::TypeName, i32>,
 }
 
 /// What a statement does to a relation that it names as such.
@@ -64,7 +69,7 @@ impl<'t> Walk<'t> {
             effects: Vec::new(),
             forbidden: None,
             unknown: None,
-            roles: HashMap::new(),
+            roles: Addressed::default(),
             ctes: Vec::new(),
             in_sight: HashMap::new(),
             in_body: false,
@@ -73,8 +78,8 @@ impl<'t> Walk<'t> {
             reads_constants: false,
             bodies_open: true,
             calls: Calls::Unknown,
-            judged_types: HashSet::new(),
-            computed_types: HashSet::new(),
+            judged_types: Addressed::default(),
+            computed_types: Addressed::default(),
         }
     }
 
@@ -226,6 +231,7 @@ impl<'t> Walk<'t> {
             name: parts[2].to_owned(),
             value: None,
             place,
+            cast: None,
             literal: false,
             reader: Reader::Grammar,
         });

@@ -3,18 +3,17 @@
 //! For an adversary sqlparser can be made blind, so its own driver here demands the end of the text after the last
 //! statement, and its tree is never cloned or printed: deep ones overflow the stack there.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use sqlparser::ast::{
-    Expr, ObjectName, ObjectNamePart, SetExpr, Statement, visit_expressions, visit_relations,
-};
+use sqlparser::ast::{Expr, ObjectName, ObjectNamePart, SetExpr, Statement, Visit, Visitor};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
-use crate::read::lex::truncate;
+use crate::read::lex::{kept, truncate};
 
 /// Most operators that this reader is given; beyond, PostgreSQL's reading decides alone.
 const MOST_OPERATORS: usize = 2_000;
@@ -28,6 +27,7 @@ pub(super) enum Testimony {
 }
 
 /// A text as sqlparser reads it.
+#[derive(Default)]
 pub(super) struct Saw {
     /// What each statement does.
     pub(super) verbs: Vec<VerbClass>,
@@ -35,9 +35,10 @@ pub(super) struct Saw {
     pub(super) relations: Vec<(Option<String>, String)>,
     /// Functions with a schema of their own.
     pub(super) functions: Vec<(Option<String>, String)>,
-    /// Every identifier of the text, folded.
-    pub(super) words: HashSet<String>,
 }
+
+/// Names that the witness is asked for, each with whether it is an identifier of the text.
+pub(super) type Asked<'n> = HashMap<&'n str, bool, foldhash::fast::RandomState>;
 
 /// The coarse kind of a statement, where both readers must agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,75 +51,91 @@ pub(super) enum VerbClass {
     Other,
 }
 
-/// Reads a text that has `operators` things that nest.
-pub(super) fn witness(text: &str, operators: usize) -> Testimony {
+/// Reads a text that has `operators` things that nest, and looks for some names in it.
+pub(super) fn witness(text: &str, operators: usize, asked: &mut Asked<'_>) -> Testimony {
     if operators > MOST_OPERATORS {
         return Testimony::Refused;
     }
     // A panic of the weaker reader is its refusal, nothing more.
-    catch_unwind(AssertUnwindSafe(|| read(text))).ok().flatten().map_or(Testimony::Refused, Testimony::Saw)
+    let read = AssertUnwindSafe(|| read(text, asked));
+    catch_unwind(read).ok().flatten().map_or(Testimony::Refused, Testimony::Saw)
 }
 
-fn read(text: &str) -> Option<Saw> {
+fn read(text: &str, asked: &mut Asked<'_>) -> Option<Saw> {
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().ok()?;
-    let mut saw =
-        Saw { verbs: Vec::new(), relations: Vec::new(), functions: Vec::new(), words: words(&tokens) };
+    look_for(asked, &tokens);
+    let mut saw = Saw::default();
     let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
     loop {
         while parser.consume_token(&Token::SemiColon) {}
-        if parser.peek_token().token == Token::EOF {
+        if parser.peek_token_ref().token == Token::EOF {
             return Some(saw);
         }
         let statement = parser.parse_statement().ok()?;
-        if !matches!(parser.peek_token().token, Token::SemiColon | Token::EOF) {
+        if !matches!(parser.peek_token_ref().token, Token::SemiColon | Token::EOF) {
             // It stopped before the end: `SELECT pw end FROM secret`.
             return None;
         }
-        testify(&statement, &mut saw);
+        saw.verbs.push(class(&statement));
+        let _ = statement.visit(&mut saw);
     }
 }
 
-fn words(tokens: &[TokenWithSpan]) -> HashSet<String> {
-    tokens
-        .iter()
-        .filter_map(|t| match &t.token {
-            Token::Word(word) => Some(fold(&word.value, word.quote_style.is_some())),
-            _ => None,
-        })
-        .collect()
+/// Says of each name that is asked for whether a token is spelled so.
+fn look_for(asked: &mut Asked<'_>, tokens: &[TokenWithSpan]) {
+    if asked.is_empty() {
+        return;
+    }
+    for token in tokens {
+        if let Token::Word(word) = &token.token
+            && let Some(seen) = asked.get_mut(&*fold(&word.value, word.quote_style.is_some()))
+        {
+            *seen = true;
+        }
+    }
 }
 
-fn fold(word: &str, quoted: bool) -> String {
-    let mut word = if quoted { word.to_owned() } else { word.to_ascii_lowercase() };
-    truncate(&mut word);
-    word
+fn fold(word: &str, quoted: bool) -> Cow<'_, str> {
+    let plain = quoted || !word.bytes().any(|b| b.is_ascii_uppercase());
+    let word = if plain { Cow::Borrowed(word) } else { Cow::Owned(word.to_ascii_lowercase()) };
+    match word {
+        Cow::Borrowed(word) => Cow::Borrowed(&word[..kept(word)]),
+        Cow::Owned(mut word) => {
+            truncate(&mut word);
+            Cow::Owned(word)
+        }
+    }
 }
 
-fn testify(statement: &Statement, saw: &mut Saw) {
-    saw.verbs.push(class(statement));
-    let _ = visit_relations(statement, |name| {
+impl Visitor for Saw {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
         if let Some((schema, name)) = split(name)
             && (schema.is_some() || name.starts_with("pg_"))
         {
-            saw.relations.push((schema, name));
+            self.relations.push((schema, name));
         }
-        ControlFlow::<()>::Continue(())
-    });
-    let _ = visit_expressions(statement, |expression| {
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<()> {
         if let Expr::Function(function) = expression
             && let Some((Some(schema), name)) = split(&function.name)
         {
-            saw.functions.push((Some(schema), name));
+            self.functions.push((Some(schema), name));
         }
-        ControlFlow::<()>::Continue(())
-    });
+        ControlFlow::Continue(())
+    }
 }
 
 /// The last two parts of a name.
 fn split(name: &ObjectName) -> Option<(Option<String>, String)> {
     let mut parts = name.0.iter().rev().map(|part| match part {
-        ObjectNamePart::Identifier(ident) => Some(fold(&ident.value, ident.quote_style.is_some())),
+        ObjectNamePart::Identifier(ident) => {
+            Some(fold(&ident.value, ident.quote_style.is_some()).into_owned())
+        }
         ObjectNamePart::Function(_) => None,
     });
     let last = parts.next()??;

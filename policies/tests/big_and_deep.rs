@@ -54,6 +54,33 @@ fn big_and_deep_texts_follow_the_table() {
             End::Refused("54001"),
         ),
         ("AND, 5,000", chain(5_000, " AND true").replacen('1', "true", 1), End::Permitted),
+        ("plus, 1,000", chain(1_000, "+1"), End::Permitted),
+        ("plus, 2,400", chain(2_400, "+1"), End::Permitted),
+        ("plus, 20,000", chain(20_001, "+1"), End::Refused("54001")),
+        ("plus, 9,000", chain(9_000, "+1"), End::Refused("54001")),
+        ("text put together, 2,000", chain(2_000, " || 'a'"), End::Permitted),
+        ("casts, 2,000", chain(2_000, "::int"), End::Permitted),
+        ("NOT, 2,000", format!("SELECT {} true", "NOT ".repeat(2_000)), End::Permitted),
+        ("joins, 1,000", format!("SELECT 1 FROM t{}", " JOIN t ON true".repeat(1_000)), End::Permitted),
+        ("unions, 2,000", chain(2_000, " UNION SELECT 1"), End::Permitted),
+        ("subqueries, 500", format!("SELECT {}1{}", "(SELECT ".repeat(500), ")".repeat(500)), End::Permitted),
+        ("calls, 1,000", format!("SELECT {}1{}", "abs(".repeat(1_000), ")".repeat(1_000)), End::Permitted),
+        (
+            "cases, 500",
+            format!("SELECT {}1{}", "CASE WHEN true THEN ".repeat(500), " END".repeat(500)),
+            End::Permitted,
+        ),
+        (
+            "rows within rows, 1,000",
+            format!("SELECT {}1{}", "ROW(".repeat(1_000), ")".repeat(1_000)),
+            End::Permitted,
+        ),
+        ("arrays, 1,000", format!("SELECT {}1{}", "ARRAY[".repeat(1_000), "]".repeat(1_000)), End::Permitted),
+        (
+            "WITH within WITH, 300",
+            format!("{}SELECT 1{}", "WITH a AS (".repeat(300), ") SELECT 1".repeat(300)),
+            End::Permitted,
+        ),
         ("a text of 1 MiB", padded(1 << 20), End::Permitted),
         ("a text of 1 MiB and a byte", padded((1 << 20) + 1), End::Refused("54001")),
         ("1,000 statements", "SELECT 1;".repeat(1_000), End::Permitted),
@@ -79,4 +106,27 @@ fn big_and_deep_texts_follow_the_table() {
         }
     });
     done.unwrap().join().unwrap();
+}
+
+/// What a thread has where nobody asked for more, in bytes.
+const SMALL_STACK: usize = 2 << 20;
+
+#[test]
+fn texts_that_are_read_on_the_callers_stack_fit_a_small_one() {
+    let texts = [1, 10, 20, 29, 30, 40, 58, 59, 60, 61, 100, 1_000].into_iter().flat_map(|n| {
+        [
+            format!("SELECT 1{}", "+1".repeat(n)),
+            format!("SELECT {}1{}", "(SELECT ".repeat(n), ")".repeat(n)),
+            format!("SELECT {}1{}", "abs(".repeat(n), ")".repeat(n)),
+            format!("SELECT 1{}", " UNION SELECT 1".repeat(n)),
+            format!("SELECT 1 FROM t{}", " JOIN t ON true".repeat(n)),
+            format!("{}SELECT 1{}", "WITH a AS (".repeat(n), ") SELECT 1".repeat(n)),
+            format!("SELECT {}1{}", "CASE WHEN true THEN ".repeat(n), " END".repeat(n)),
+            format!("SELECT * FROM {}t{}", "(SELECT * FROM ".repeat(n), ") AS t".repeat(n)),
+        ]
+    });
+    let thread = std::thread::Builder::new().stack_size(SMALL_STACK);
+    let done =
+        thread.spawn(move || texts.filter(|text| read::read(text, &Limits::default()).is_ok()).count());
+    assert!(done.unwrap().join().unwrap() > 80);
 }
