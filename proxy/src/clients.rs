@@ -4,15 +4,17 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Context;
 
+use futures::task::AtomicWaker;
 use palisade_catalog::snapshot::{Access, Snapshot};
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
 use tokio::sync::{Notify, Semaphore};
-use tokio_util::sync::CancellationToken;
 
 use crate::cancel::{self, Target};
+use crate::clock::coarse_ms;
 use crate::peers;
 use crate::pins::Pins;
 use crate::timeouts::Timeouts;
@@ -60,18 +62,54 @@ pub(crate) struct Client {
     pub(crate) transactions: AtomicU64,
     link: Mutex<Link>,
     cancelled: Notify,
-    kill: CancellationToken,
+    killed: AtomicBool,
+    /// The session's task: it looks whether it is killed each time that it runs.
+    session_task: AtomicWaker,
     /// The end waits for the end of the transaction.
     gentle: AtomicBool,
     reason: OnceLock<(&'static str, &'static str)>,
 }
 
 /// The server connection that a client holds.
-#[derive(Default)]
-struct Link {
-    target: Option<Target>,
+struct Link<T = Target> {
+    target: Option<T>,
     /// Cancels on their way to it.
     cancels: usize,
+    /// It does the proxy's own work, which no cancel may hit.
+    busy: bool,
+    /// A cancel that came meanwhile.
+    waits: bool,
+}
+
+impl<T> Default for Link<T> {
+    fn default() -> Self {
+        Self { target: None, cancels: 0, busy: false, waits: false }
+    }
+}
+
+impl<T: Clone> Link<T> {
+    /// Where a cancel goes now, if anywhere. It is on its way from now on.
+    fn cancel(&mut self) -> Option<T> {
+        let target = self.target.clone()?;
+        if self.busy {
+            self.waits = true;
+            return None;
+        }
+        self.cancels += 1;
+        Some(target)
+    }
+
+    /// The proxy's own work is over: where the cancel goes that came meanwhile.
+    fn own_work_is_over(&mut self) -> Option<T> {
+        self.busy = false;
+        std::mem::take(&mut self.waits).then(|| self.cancel())?
+    }
+
+    /// From now on a cancel goes nowhere; says whether none is on its way.
+    fn release(&mut self) -> bool {
+        *self = Self { cancels: self.cancels, ..Self::default() };
+        self.cancels == 0
+    }
 }
 
 /// What a client is known by when it is let in.
@@ -113,12 +151,12 @@ impl Client {
             2 => State::Active,
             _ => State::Transaction,
         };
-        (state, now_ms().saturating_sub(word >> 2))
+        (state, coarse_ms().saturating_sub(word >> 2))
     }
 
     /// The state begins, or begins anew.
     pub(crate) fn begin(&self, state: State) {
-        self.state.store(now_ms() << 2 | state as u64, Ordering::Relaxed);
+        self.state.store(coarse_ms() << 2 | state as u64, Ordering::Relaxed);
     }
 
     /// The state goes on, or begins.
@@ -140,17 +178,24 @@ impl Client {
 
     /// From now on a cancel goes nowhere. Waits for those that are on their way: none may hit the next client.
     pub(crate) async fn unlink(&self) {
-        loop {
+        while !self.try_unlink() {
             let ended = self.cancelled.notified();
-            {
-                let mut link = self.link.lock();
-                link.target = None;
-                if link.cancels == 0 {
-                    return;
-                }
+            // One that has ended since is not waited for.
+            if self.try_unlink() {
+                return;
             }
             ended.await;
         }
+    }
+
+    /// The same, where none is on its way; says whether that is so.
+    pub(crate) fn try_unlink(&self) -> bool {
+        self.link.lock().release()
+    }
+
+    /// The server connection does the proxy's own work from now on: cancels wait.
+    pub(crate) fn begin_own_work(&self) {
+        self.link.lock().busy = true;
     }
 
     /// The server connection's process, for `SHOW CLIENTS`.
@@ -168,15 +213,20 @@ impl Client {
     pub(crate) fn kill(&self, sqlstate: &'static str, text: &'static str) {
         let _ = self.reason.set((sqlstate, text));
         self.gentle.store(false, Ordering::Release);
-        self.kill.cancel();
+        self.end();
     }
 
     /// Ends the client's session when its transaction is over.
     pub(crate) fn drain(&self) {
-        if !self.kill.is_cancelled() {
+        if !self.killed.load(Ordering::Acquire) {
             self.gentle.store(true, Ordering::Release);
-            self.kill.cancel();
+            self.end();
         }
+    }
+
+    fn end(&self) {
+        self.killed.store(true, Ordering::Release);
+        self.session_task.wake();
     }
 
     /// Whether a killed session ends now.
@@ -184,22 +234,19 @@ impl Client {
         idle || !self.gentle.load(Ordering::Acquire)
     }
 
-    /// Resolves when the session is to end.
-    pub(crate) fn killed(&self) -> tokio_util::sync::WaitForCancellationFutureOwned {
-        self.kill.clone().cancelled_owned()
+    /// Whether the session is to end. The session's task alone asks, and is woken when the answer changes.
+    pub(crate) fn poll_killed(&self, cx: &mut Context<'_>) -> bool {
+        if self.killed.load(Ordering::Acquire) {
+            return true;
+        }
+        self.session_task.register(cx.waker());
+        self.killed.load(Ordering::Acquire)
     }
 
     /// Why the session ends.
     pub(crate) fn reason(&self) -> (&'static str, &'static str) {
         *self.reason.get().unwrap_or(&("57P01", "terminating connection due to administrator command"))
     }
-}
-
-/// Milliseconds of this process, by a clock that is cheap to read and steps every few.
-fn now_ms() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-    let (seconds, nanoseconds) = (now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs());
-    seconds.wrapping_mul(1_000).wrapping_add(nanoseconds / 1_000_000)
 }
 
 /// All clients.
@@ -259,14 +306,15 @@ impl Clients {
             session: uuid::Uuid::now_v7().to_string(),
             encrypted,
             connected: OffsetDateTime::now_utc(),
-            state: AtomicU64::new(now_ms() << 2),
+            state: AtomicU64::new(coarse_ms() << 2),
             timeouts: Mutex::new(timeouts),
             timed_out: AtomicBool::new(false),
             pins: Mutex::default(),
             transactions: AtomicU64::new(0),
             link: Mutex::default(),
             cancelled: Notify::new(),
-            kill: CancellationToken::new(),
+            killed: AtomicBool::new(false),
+            session_task: AtomicWaker::new(),
             gentle: AtomicBool::new(false),
             reason: OnceLock::new(),
         });
@@ -337,15 +385,21 @@ impl Clients {
 
     async fn send(&self, client: &Client) {
         let Some(_permit) = self.place() else { return };
-        let target = {
-            let mut link = client.link.lock();
-            let Some(target) = link.target.clone() else { return };
-            link.cancels += 1;
-            target
-        };
+        let Some(target) = client.link.lock().cancel() else { return };
         let _in_flight = InFlight(client);
         cancel::send(&target).await;
     }
+}
+
+/// The proxy's own work on a client's server connection is over: sends the cancel that came meanwhile, beside the session.
+pub(crate) fn end_own_work(shared: &Arc<crate::Shared>, client: &Arc<Client>) {
+    let Some(target) = client.link.lock().own_work_is_over() else { return };
+    let (shared, client) = (shared.clone(), client.clone());
+    tokio::spawn(async move {
+        let _in_flight = InFlight(&client);
+        let Some(_permit) = shared.clients.place() else { return };
+        cancel::send(&target).await;
+    });
 }
 
 /// A cancel on its way; ends however its task ends.
@@ -355,5 +409,35 @@ impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.link.lock().cancels -= 1;
         self.0.cancelled.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cancels_wait_for_the_proxys_own_work() {
+        let mut link: Link<u8> = Link::default();
+        assert_eq!(link.cancel(), None, "no connection is held");
+        link.target = Some(7);
+        assert_eq!((link.cancel(), link.cancels), (Some(7), 1));
+        link.cancels = 0;
+        assert_eq!(link.own_work_is_over(), None, "none came");
+        link.busy = true;
+        assert_eq!((link.cancel(), link.cancel(), link.cancels), (None, None, 0));
+        assert_eq!((link.own_work_is_over(), link.cancels), (Some(7), 1), "two are one");
+        assert_eq!((link.own_work_is_over(), link.cancels), (None, 1), "it has gone");
+        assert!(!link.release(), "it is still on its way");
+        assert_eq!(link.cancel(), None);
+        link.cancels = 0;
+        assert!(link.release());
+        // What came for one connection does not go to the next.
+        link.target = Some(8);
+        link.busy = true;
+        assert_eq!(link.cancel(), None);
+        assert!(link.release());
+        link.target = Some(9);
+        assert_eq!((link.own_work_is_over(), link.cancel()), (None, Some(9)));
     }
 }

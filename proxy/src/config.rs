@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use palisade_catalog::tls::ServerTls;
 use serde::{Deserialize, Serialize};
 
+/// Most threads that serve clients.
+const MOST_THREADS: usize = 256;
+
 /// Whether clients may, or must, encrypt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -62,6 +65,17 @@ impl AuditStatements {
     pub(crate) fn is_timed(self) -> bool {
         self != Self::None
     }
+}
+
+/// How the threads that serve clients are used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThreadUse {
+    /// As few as carry the load: the least CPU time.
+    #[default]
+    Gather,
+    /// All of them, with as many clients each.
+    Spread,
 }
 
 /// What happens to a permitted statement whose event finds the spool full.
@@ -231,6 +245,10 @@ pub struct ProxyConfig {
     /// Socket over which a new process takes the listeners over (`palisade proxy --upgrade`).
     /// Default `/tmp/palisade-upgrade.sock`.
     pub upgrade_socket: PathBuf,
+    /// Threads that serve clients, each with an event loop; 0: one for each core. Default 0.
+    pub threads: usize,
+    /// How they are used: `gather` clients on as few as carry the load, or `spread` them over all. Default `gather`.
+    pub thread_use: ThreadUse,
     /// Schemas that every tenant may use by name, such as one that holds extensions. Default none.
     pub shared_schemas: Vec<String>,
     /// Most client connections. Default 10000.
@@ -306,6 +324,8 @@ impl Default for ProxyConfig {
             audit_when_full: WhenFull::default(),
             spool_max_bytes: 1 << 30,
             upgrade_socket: "/tmp/palisade-upgrade.sock".into(),
+            threads: 0,
+            thread_use: ThreadUse::default(),
             shared_schemas: Vec::new(),
             max_client_connections: 10_000,
             tenant_client_connections: 1_000,
@@ -341,7 +361,7 @@ impl ProxyConfig {
     /// Whether a setting takes effect only at a start.
     #[must_use]
     pub fn needs_restart(key: &str) -> bool {
-        const FIXED: [&str; 22] = [
+        const FIXED: [&str; 23] = [
             "listen",
             "admin_listen",
             "admin_password_file",
@@ -363,6 +383,7 @@ impl ProxyConfig {
             "spool_dir",
             "spool_max_bytes",
             "upgrade_socket",
+            "threads",
             "server_connect_timeout_ms",
         ];
         FIXED.contains(&key)
@@ -422,6 +443,7 @@ impl ProxyConfig {
         ] {
             check(value > 0, &format!("{name} must be at least 1"));
         }
+        check(self.threads <= MOST_THREADS, "threads must be at most 256");
         check((50..=1000).contains(&self.follow_interval_ms), "follow_interval_ms must be 50 to 1000");
         check(
             self.spool_max_bytes >= crate::audit::LEAST_SPOOL_BYTES,

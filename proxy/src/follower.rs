@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use palisade_catalog::ids::TenantId;
 use palisade_catalog::names::{CHANGES_CHANNEL, PROXY_ROLE};
@@ -22,6 +22,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
 /// Shortest time between two writings of the file.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+/// The time between two writings is so many times what the last one took: thousands of tenants are not written all day.
+const SAVE_REST: u32 = 50;
 
 /// The last known tenants; none where there is no file or it cannot be read.
 pub(crate) fn load(file: &Path) -> Snapshot {
@@ -61,11 +63,12 @@ pub(crate) async fn asked(shared: &Shared) {
 async fn keep(shared: Arc<Shared>, mut unsaved: watch::Receiver<()>) {
     while unsaved.changed().await.is_ok() {
         let (file, snapshot) = (shared.config().snapshot_file.clone(), shared.tenants.load_full());
+        let began = Instant::now();
         let saved = tokio::task::spawn_blocking(move || save(&file, &snapshot)).await;
         if let Err(error) = saved.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
             tracing::warn!(%error, "the snapshot file cannot be written");
         }
-        tokio::time::sleep(SAVE_INTERVAL).await;
+        tokio::time::sleep(SAVE_INTERVAL.max(began.elapsed() * SAVE_REST)).await;
     }
 }
 
@@ -210,7 +213,7 @@ fn apply(
 /// Whether a changed row says what is known already.
 fn known(old: &Snapshot, tenant: &TenantEntry) -> bool {
     match old.tenants.get(&tenant.slug) {
-        Some(held) if held.id == tenant.id => held == tenant,
+        Some(held) if held.id == tenant.id => **held == *tenant,
         _ => tenant.gone && !old.tenants.values().any(|held| held.id == tenant.id),
     }
 }

@@ -4,10 +4,12 @@
 //! - `follower`: the tenants, kept in memory and in a file, followed without restart.
 //! - `audit`: the spool: durable before the client's answer, shipped to the catalog; `tallies`: what is permitted, counted.
 //! - `service`: pingora owns the process's life: signals, listeners and their hand-over at an upgrade.
+//! - `loops`: the threads that serve clients, each with an event loop of its own.
 //! - `listener`: accepts clients; `tls`, `stream`, `startup`, `login`, `throttle`: let them in; `clients`: who is in, and cancel keys; `peers`: the
 //!   other proxies.
 //! - `session`: judges and relays; `verdicts`: what was decided about a text; `statements`, `settings`, `pins`: what a
 //!   session has, and how it follows its client from one server connection to the next.
+//! - `buffers`: memory that sessions use in turn.
 //! - `pool`: server connections of one login of one tenant; `server`: one of them; `upstream`: the way to
 //!   PostgreSQL; `cancel`: a cancel on its way.
 //! - `rename`: physical names never reach a client; `types`: nor do other tenants' types.
@@ -27,13 +29,16 @@ pub mod config;
 pub mod measured;
 
 mod audit;
+mod buffers;
 mod cancel;
 mod clients;
+mod clock;
 mod console;
 mod follower;
 mod http;
 mod listener;
 mod login;
+mod loops;
 mod metrics;
 mod peers;
 mod pins;
@@ -100,7 +105,7 @@ pub enum StartError {
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
     /// The server's thread cannot be started.
-    #[error("the server's thread: {0}")]
+    #[error("a thread of the server: {0}")]
     Thread(std::io::Error),
 }
 
@@ -118,6 +123,7 @@ pub(crate) struct Shared {
     pub(crate) counts_lost: std::sync::atomic::AtomicU64,
     pub(crate) clients: clients::Clients,
     pub(crate) pools: pool::Pools,
+    pub(crate) loops: loops::Loops,
     pub(crate) metrics: metrics::Metrics,
     pub(crate) tls: Option<tls::Tls>,
     pub(crate) bearer: Option<login::Bearer>,
@@ -220,6 +226,7 @@ impl Proxy {
             bearer: login::Bearer::new(&config.jwt).map_err(StartError::Tokens)?,
             throttle: throttle::Throttle::new(&config),
             pools: pool::Pools::new(config.max_server_connections),
+            loops: loops::Loops::start(config.threads).map_err(StartError::Thread)?,
             metrics: metrics::Metrics::new()?,
             tls: tls::Tls::load(&config)?,
             upstream: Arc::new(upstream::Upstream::new(&config)?),
@@ -248,6 +255,11 @@ impl Proxy {
         tasks.spawn(hangups(shared.clone()));
         tasks.spawn(timeouts::watch(shared.clone()));
         tasks.spawn(tallies::keep(shared.clone()));
+        let balance = shared.clone();
+        tasks.spawn(async move {
+            let thread_use = || balance.config().thread_use;
+            balance.loops.balance(thread_use).await;
+        });
         let certificates = shared.clone();
         tasks.spawn(async move {
             if let Some(tls) = &certificates.tls {
@@ -263,6 +275,7 @@ impl Proxy {
         self.server.serve(shutdown).await;
         tasks.shutdown().await;
         tallies::record(&shared).await;
+        shared.loops.stop();
     }
 }
 

@@ -1,6 +1,7 @@
-//! Accepts clients on pingora's listeners: a task for each.
+//! Accepts clients on pingora's listeners: a task for each, on one of the loops.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,9 +9,13 @@ use std::time::Duration;
 use palisade_wire::error::Fields;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::clients::Client;
+use crate::loops::Seat;
+use crate::session::Session;
 use crate::{Shared, follower, startup};
 
 /// Accepts until the shutdown, then lets transactions end.
@@ -19,9 +24,10 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut shutdo
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, address)) => {
-                    sessions.spawn(client(shared.clone(), stream, address));
-                }
+                Ok((stream, address)) => match stream.into_std() {
+                    Ok(stream) => accept(&shared, sessions.token(), stream, address),
+                    Err(error) => tracing::warn!(%error, "a client cannot be served"),
+                },
                 Err(error) => {
                     // Out of descriptors, mostly: wait for some to come back.
                     tracing::warn!(%error, "a client cannot be accepted");
@@ -57,8 +63,39 @@ async fn drain(shared: &Shared, sessions: &TaskTracker) {
     let _ = tokio::time::timeout(Duration::from_secs(2), sessions.wait()).await;
 }
 
-async fn client(shared: Arc<Shared>, mut stream: TcpStream, address: SocketAddr) {
-    let Ok(_permit) = shared.slots.clone().try_acquire_owned() else {
+/// What a client holds as long as it is here, whichever loop serves it.
+struct Stay {
+    shared: Arc<Shared>,
+    /// Who it is, once it is let in.
+    info: Option<Arc<Client>>,
+    _counted: TaskTrackerToken,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        if let Some(info) = &self.info {
+            self.shared.clients.remove(info);
+        }
+    }
+}
+
+/// Gives a client to a loop.
+fn accept(shared: &Arc<Shared>, counted: TaskTrackerToken, stream: StdTcpStream, address: SocketAddr) {
+    let at = shared.loops.place(shared.config().thread_use);
+    let seat = shared.loops.seat(at);
+    shared.loops.spawn(at, client(shared.clone(), counted, stream, address, seat));
+}
+
+async fn client(
+    shared: Arc<Shared>,
+    counted: TaskTrackerToken,
+    stream: StdTcpStream,
+    address: SocketAddr,
+    seat: Seat,
+) {
+    let Ok(mut stream) = TcpStream::from_std(stream) else { return };
+    let Ok(slot) = shared.slots.clone().try_acquire_owned() else {
         let error = Fields::new("FATAL", "53300", "sorry, too many clients already")
             .with(b'H', Some("The proxy's limit is max_client_connections."));
         // The client may be gone.
@@ -71,7 +108,24 @@ async fn client(shared: Arc<Shared>, mut stream: TcpStream, address: SocketAddr)
     let limit = Duration::from_millis(shared.config().authentication_timeout_ms);
     let entered = tokio::time::timeout(limit, Box::pin(startup::enter(&shared, stream, address))).await;
     let Ok(Some(session)) = entered else { return };
-    let info = session.info.clone();
-    session.run().await;
-    shared.clients.remove(&info);
+    let stay = Stay { info: Some(session.info.clone()), shared, _counted: counted, _slot: slot };
+    serve_on(session, stay, seat).await;
+}
+
+/// Serves a client that is let in, on this loop until it is to go to another.
+fn serve_on(session: Session, stay: Stay, seat: Seat) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        let Some((session, to)) = session.run().await else { return };
+        drop(seat);
+        let shared = stay.shared.clone();
+        let seat = shared.loops.seat(to);
+        shared.loops.spawn(to, arrive(session, stay, seat));
+    })
+}
+
+async fn arrive(mut session: Session, stay: Stay, seat: Seat) {
+    match session.client.come_here() {
+        Ok(()) => serve_on(session, stay, seat).await,
+        Err(error) => tracing::warn!(%error, "a client cannot be served on another thread"),
+    }
 }

@@ -1,11 +1,12 @@
 //! What Prometheus scrapes. Labels are bounded: reasons, classes and states, never a tenant's name.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{CounterVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use palisade_policies::Reason;
 
 use crate::Shared;
 use crate::clients::State;
+use crate::loops::Loops;
 use crate::pins::Pins;
 
 /// All of the proxy's metrics.
@@ -32,6 +33,41 @@ pub(crate) struct Metrics {
     budget: IntGauge,
     verdict_entries: IntGauge,
     verdict_bytes: IntGauge,
+    loops: LoopMetrics,
+}
+
+/// What the threads that serve clients say of themselves.
+struct LoopMetrics {
+    cpu: CounterVec,
+    sessions: IntGaugeVec,
+    moves: IntCounter,
+}
+
+impl LoopMetrics {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let opts =
+            Opts::new("palisade_loop_cpu_seconds_total", "CPU time of each thread that serves clients");
+        let cpu = CounterVec::new(opts, &["loop"])?;
+        registry.register(Box::new(cpu.clone()))?;
+        let opts = Opts::new("palisade_loop_sessions", "Clients on each thread");
+        let sessions = IntGaugeVec::new(opts, &["loop"])?;
+        registry.register(Box::new(sessions.clone()))?;
+        let help = "Sessions that went from one thread to another";
+        let moves = IntCounter::new("palisade_loop_moves_total", help)?;
+        registry.register(Box::new(moves.clone()))?;
+        Ok(Self { cpu, sessions, moves })
+    }
+
+    fn gather(&self, loops: &Loops) {
+        for (index, (cpu, sessions)) in loops.figures().enumerate() {
+            let index = index.to_string();
+            let known = self.cpu.with_label_values(&[&index]);
+            known.inc_by((cpu - known.get()).max(0.0));
+            let sessions = i64::try_from(sessions).unwrap_or(i64::MAX);
+            self.sessions.with_label_values(&[&index]).set(sessions);
+        }
+        self.moves.inc_by(loops.moves().saturating_sub(self.moves.get()));
+    }
 }
 
 impl Metrics {
@@ -58,6 +94,7 @@ impl Metrics {
             registry.register(Box::new(gauges.clone())).map(|()| gauges)
         };
         let metrics = Self {
+            loops: LoopMetrics::new(&registry)?,
             logins: counters("palisade_client_logins_total", "Client logins by result", "result")?,
             denials: counters("palisade_denials_total", "Statements refused by policy, by reason", "reason")?,
             observed: counters(
@@ -158,6 +195,7 @@ impl Metrics {
         self.pools.set(number(pools.len()));
         self.tenants.set(number(shared.tenants.load().tenants.len()));
         self.budget.set(number(shared.pools.left()));
+        self.loops.gather(&shared.loops);
         self.verdict_entries.set(number(entries));
         self.verdict_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }

@@ -15,6 +15,8 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::Shared;
+use crate::buffers;
+use crate::clock;
 use crate::rate::Rate;
 use crate::rename::Names;
 use crate::server::{self, Parameters, Server, ServerError};
@@ -26,6 +28,9 @@ use crate::verdicts::Verdicts;
 
 /// Most different sets of startup settings whose reported parameters are remembered for each pool.
 const WELCOMES: usize = 64;
+
+/// Most different sets of reported parameters that are kept once for each pool.
+const REPORTS: usize = 64;
 
 /// Whose pool it is. A rotation or another size makes another pool.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -138,6 +143,7 @@ pub(crate) struct Pool {
     /// Connections opened before this are closed when they come back.
     epoch: Mutex<Option<Instant>>,
     welcomes: Mutex<HashMap<Arc<Settings>, Arc<Parameters>>>,
+    reports: Mutex<HashSet<Arc<Parameters>>>,
 }
 
 /// A server connection that a client holds. Dropped, it is closed.
@@ -191,8 +197,20 @@ impl Pool {
             paused: watch::channel(false).0,
             epoch: Mutex::default(),
             welcomes: Mutex::default(),
+            reports: Mutex::default(),
             key,
         }
+    }
+
+    /// An idle server connection, where nobody has to wait for one.
+    pub(crate) fn try_take(&self) -> Option<Held> {
+        if self.rate.is_some() || self.paused() {
+            return None;
+        }
+        let slot = self.slots.clone().try_acquire_owned().ok()?;
+        let mut server = self.pop()?;
+        // One that has spoken unasked is closed.
+        server.quiet().then_some(Held { server, _slot: slot })
     }
 
     /// Takes a server connection: an idle one, or a new one. Waits where the pool, or the cluster's budget, is used up.
@@ -211,8 +229,13 @@ impl Pool {
         Ok(Held { server, _slot: slot })
     }
 
+    /// The idle connection that was used last, of this thread's loop where there is one.
     fn pop(&self) -> Option<Server> {
-        self.idle.lock().pop()
+        let mut idle = self.idle.lock();
+        match idle.iter().rposition(Server::is_here) {
+            Some(at) => Some(idle.remove(at)),
+            None => idle.pop(),
+        }
     }
 
     /// Waits as long as the tenant's rate demands; says how long that was.
@@ -245,8 +268,10 @@ impl Pool {
         let started = Instant::now();
         let ms = self.wait_ms(shared);
         let resumed = async {
-            // The sender lives as long as the pool.
-            let _ = self.paused.subscribe().wait_for(|paused| !paused).await;
+            if self.paused() {
+                // The sender lives as long as the pool.
+                let _ = self.paused.subscribe().wait_for(|paused| !paused).await;
+            }
             self.slots.clone().acquire_owned().await
         };
         let slot = tokio::time::timeout(Duration::from_millis(ms).saturating_sub(rested), resumed).await;
@@ -287,8 +312,22 @@ impl Pool {
         shared.metrics.server_logins.inc();
         let parameters =
             opened.parameters.iter().map(|(name, value)| (name.clone(), self.shown(name, value))).collect();
+        let parameters = self.one(Arc::new(parameters));
         let most = NonZeroUsize::new(shared.config().server_prepared_statements).unwrap_or(NonZeroUsize::MIN);
         Ok(Server::new(opened, shared.upstream.clone(), parameters, most, budget))
+    }
+
+    /// The pool's one copy of these parameters: where connections report the same, nothing has to be compared.
+    pub(crate) fn one(&self, parameters: Arc<Parameters>) -> Arc<Parameters> {
+        let mut reports = self.reports.lock();
+        if let Some(known) = reports.get(&parameters) {
+            return known.clone();
+        }
+        if reports.len() >= REPORTS {
+            reports.clear();
+        }
+        reports.insert(parameters.clone());
+        parameters
     }
 
     /// The role that owns the tenant's objects, where the login works as it.
@@ -314,17 +353,27 @@ impl Pool {
         if self.epoch.lock().is_some_and(|epoch| server.target.opened < epoch) {
             return;
         }
-        server.used = Instant::now();
-        server.input = bytes::BytesMut::new();
+        server.used_ms = clock::coarse_ms();
+        buffers::lay_down(&mut server.input);
         self.idle.lock().push(server);
     }
 
     /// Brings a pinned connection back to its beginning, then gives it back.
     pub(crate) async fn clean(&self, mut held: Held, shared: &Shared) {
-        let limit = Duration::from_millis(shared.config().server_connect_timeout_ms);
-        if matches!(tokio::time::timeout(limit, held.server.discard_all()).await, Ok(Ok(()))) {
+        if self.set(&mut held.server, "DISCARD ALL", shared).await.is_ok() {
+            held.server.discarded();
             self.give(held, shared);
         }
+    }
+
+    /// Sends statements that set, and takes in what is reported of them. An error means that the connection is not to be
+    /// used again.
+    async fn set(&self, server: &mut Server, statements: &str, shared: &Shared) -> Result<(), ServerError> {
+        let limit = Duration::from_millis(shared.config().server_connect_timeout_ms);
+        let set = server.set(statements, |name, value| self.shown(name, value));
+        tokio::time::timeout(limit, set).await.map_err(|_| ServerError::Timeout)??;
+        server.parameters = self.one(server.parameters.clone());
+        Ok(())
     }
 
     /// What a client with these startup settings is told at login. Known from an earlier one, or asked of a server.
@@ -337,11 +386,7 @@ impl Pool {
         let server = &mut held.server;
         let statements = server.bring(&settings, self.owner_role());
         if !statements.is_empty() {
-            let limit = Duration::from_millis(shared.config().server_connect_timeout_ms);
-            let statements = statements.join(";");
-            let set = server.set(&statements, |name, value| self.shown(name, value));
-            let set = tokio::time::timeout(limit, set).await;
-            set.map_err(|_| PoolError::Server(ServerError::Timeout))?.map_err(PoolError::Server)?;
+            self.set(server, &statements.join(";"), shared).await.map_err(PoolError::Server)?;
         }
         let welcome = (settings, server.parameters.clone());
         self.give(held, shared);
@@ -394,11 +439,13 @@ impl Pool {
 
     /// Closes connections that nobody has used for a while, or that are old.
     fn expire(&self, idle: Duration, life: Duration) {
-        self.idle.lock().retain(|s| s.used.elapsed() < idle && s.target.opened.elapsed() < life);
+        let now = clock::coarse_ms();
+        let idle = u64::try_from(idle.as_millis()).unwrap_or(u64::MAX);
+        self.idle.lock().retain(|s| now.saturating_sub(s.used_ms) < idle && s.target.opened.elapsed() < life);
     }
 
-    fn oldest(&self) -> Option<Instant> {
-        self.idle.lock().first().map(|server| server.used)
+    fn oldest(&self) -> Option<u64> {
+        self.idle.lock().first().map(|server| server.used_ms)
     }
 }
 

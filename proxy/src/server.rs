@@ -16,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::cancel::Target;
+use crate::clock;
+use crate::loops;
 use crate::settings::Settings;
 use crate::statements::{Prepared, ServerStatement};
 use crate::stream::Stream;
@@ -75,7 +77,10 @@ pub(crate) struct Server {
     pub(crate) statements: LruCache<u64, Arc<ServerStatement>>,
     /// The unnamed statement.
     pub(crate) unnamed: Option<Arc<Prepared>>,
-    pub(crate) used: Instant,
+    /// When it was last used, by the coarse clock in milliseconds.
+    pub(crate) used_ms: u64,
+    /// The loop that tells when the server says something.
+    home: usize,
     /// Its share of the cluster's connections.
     _budget: OwnedSemaphorePermit,
 }
@@ -85,7 +90,7 @@ impl Server {
     pub(crate) fn new(
         server: LoggedIn,
         upstream: Arc<Upstream>,
-        parameters: Parameters,
+        parameters: Arc<Parameters>,
         statements: NonZeroUsize,
         budget: OwnedSemaphorePermit,
     ) -> Self {
@@ -96,19 +101,38 @@ impl Server {
             stream,
             input: BytesMut::new(),
             target: Target { upstream, pid, key, opened: now, encrypted },
-            parameters: Arc::new(parameters),
+            parameters,
             settings: Arc::default(),
             rerole: false,
             statements: LruCache::new(statements),
             unnamed: None,
-            used: now,
+            used_ms: clock::coarse_ms(),
+            home: loops::here(),
             _budget: budget,
         }
     }
 
-    /// Whether the server has said nothing and has not gone away while nobody listened.
+    /// Whether it belongs to this thread's loop.
+    pub(crate) fn is_here(&self) -> bool {
+        self.home == loops::here()
+    }
+
+    /// Whether the server has said nothing and has not gone away while nobody listened. Afterwards it belongs to this
+    /// thread's loop.
     pub(crate) fn quiet(&mut self) -> bool {
-        self.input.is_empty() && self.stream.quiet()
+        if !self.input.is_empty() || !self.stream.quiet() {
+            return false;
+        }
+        if self.is_here() {
+            return true;
+        }
+        // What its own loop has not noticed yet, this one would take for an answer. TLS looks into what arrives.
+        let silent = self.stream.encrypted() || self.stream.silent();
+        if silent && self.stream.come_here().is_ok() {
+            self.home = loops::here();
+            return true;
+        }
+        false
     }
 
     async fn say(&mut self, message: &[u8]) -> std::io::Result<()> {
@@ -141,25 +165,6 @@ impl Server {
                 _ => return Err(ServerError::Protocol),
             }
         }
-    }
-
-    /// Brings the session back to what it was at login, with PostgreSQL's full list. An error means that it is not to
-    /// be used again.
-    pub(crate) async fn discard_all(&mut self) -> Result<(), ServerError> {
-        let query = frame::message(b'Q', b"DISCARD ALL\0");
-        self.say(&query).await?;
-        let mut completed = false;
-        loop {
-            let (tag, body) = message(&mut self.stream).await?;
-            match (tag, body.first()) {
-                (b'C', _) => completed = true,
-                (b'Z', Some(b'I')) if completed => break,
-                (b'N' | b'S', _) => {}
-                _ => return Err(ServerError::Protocol),
-            }
-        }
-        self.discarded();
-        Ok(())
     }
 
     /// `DISCARD ALL` has been completed: the session is as it was at login, but for the role.

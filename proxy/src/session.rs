@@ -1,6 +1,7 @@
 //! A session: judges what its client says, relays the rest, holds a server connection for a transaction.
 //!
 //! - `flow`: which answers are to come, and whose they are (pure).
+//! - `reading`: long texts are read beside the loop.
 //! - `upstream`: client to server: every text is judged; a denied one is replaced.
 //! - `extended`: the messages of the extended protocol, with statements under names of ours.
 //! - `downstream`: server to client: errors and notices are renamed; a replaced text's error becomes the denial.
@@ -16,11 +17,11 @@ mod effects;
 mod extended;
 pub(crate) mod flow;
 mod pump;
+mod reading;
 mod record;
 mod upstream;
 
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -29,10 +30,11 @@ use bytes::BytesMut;
 use palisade_wire::error::Fields;
 use palisade_wire::frame;
 use tokio::io::AsyncWriteExt;
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio::task::JoinHandle;
 
 use crate::Shared;
 use crate::audit::Entry;
+use crate::buffers;
 use crate::cancel;
 use crate::clients::{Client, State};
 use crate::config::AuditStatements;
@@ -94,8 +96,7 @@ struct Link {
     held: Held,
     flow: Flow,
     pins: Pins,
-    /// The transaction's portals, by name, with the text that each runs.
-    portals: HashMap<Box<str>, Arc<Judged>>,
+    portals: extended::Portals,
     to_server: BytesMut,
     to_client: BytesMut,
     /// Bytes of the server's message that go to the client as they are, or to nobody.
@@ -118,6 +119,9 @@ struct Link {
     fatal: bool,
     /// Events that must be durable before anything else is sent.
     events: Vec<Entry>,
+    /// A long text that is being read beside the loop, and what came of it.
+    reading: Option<JoinHandle<Arc<Judged>>>,
+    read_text: Option<Arc<Judged>>,
     since: Instant,
     /// Since when the client is silent inside its transaction, and how long it was before, in microseconds.
     silent: Option<Instant>,
@@ -152,10 +156,19 @@ impl Session {
         }
     }
 
-    /// Serves until one side is gone or the session is ended.
-    pub(crate) async fn run(mut self) {
-        let mut killed = Box::pin(self.info.killed());
-        let end = self.serve(killed.as_mut()).await;
+    /// Serves until one side is gone or the session is ended, or until it is to go on on another loop: then it says
+    /// which.
+    pub(crate) async fn run(mut self) -> Option<(Self, usize)> {
+        match self.serve().await {
+            Ok(to) => Some((self, to)),
+            Err(end) => {
+                Box::pin(self.last_words(end)).await;
+                None
+            }
+        }
+    }
+
+    async fn last_words(&mut self, end: End) {
         if let End::Fatal(sqlstate, text) = end {
             let words =
                 Fields::new("FATAL", sqlstate, &text).with(b'H', timeouts::limit(sqlstate)).message(b'E');
@@ -165,13 +178,12 @@ impl Session {
         let _ = tokio::time::timeout(LAST_WORDS, self.client.shutdown()).await;
     }
 
-    async fn serve(&mut self, mut killed: Pin<&mut WaitForCancellationFutureOwned>) -> End {
+    async fn serve(&mut self) -> Result<usize, End> {
         loop {
-            if let Err(end) = self.wanted(killed.as_mut()).await {
-                return end;
-            }
-            if let Err(end) = Box::pin(self.linked(killed.as_mut())).await {
-                return end;
+            self.wanted().await?;
+            self.linked().await?;
+            if let Some(to) = self.shared.loops.leaves() {
+                return Ok(to);
             }
             // A client that always has more to say lets others have their turn.
             tokio::task::consume_budget().await;
@@ -179,12 +191,12 @@ impl Session {
     }
 
     /// Waits until the client says something that a server has to hear.
-    async fn wanted(&mut self, mut killed: Pin<&mut WaitForCancellationFutureOwned>) -> Result<(), End> {
+    async fn wanted(&mut self) -> Result<(), End> {
         loop {
             if self.asks()? {
                 return Ok(());
             }
-            self.listen(killed.as_mut()).await?;
+            self.listen().await?;
         }
     }
 
@@ -196,7 +208,7 @@ impl Session {
             else {
                 if self.input.is_empty() {
                     // An idle client holds no buffer.
-                    self.input = BytesMut::new();
+                    buffers::lay_down(&mut self.input);
                 }
                 return Ok(false);
             };
@@ -229,55 +241,69 @@ impl Session {
         Ok(())
     }
 
-    /// Takes a server connection, works until it can be given back, and gives it back.
-    async fn linked(&mut self, killed: Pin<&mut WaitForCancellationFutureOwned>) -> Result<(), End> {
+    /// Takes a server connection, works until it can be given back, and gives it back. What is seldom done stands in
+    /// boxes: an idle client pays for the size of this future.
+    async fn linked(&mut self) -> Result<(), End> {
         self.current_pool()?;
-        self.info.begin(State::Waiting);
         let audited = self.shared.config().audit_statements;
-        let asked = audited.is_timed().then(Instant::now);
-        let held = match self.pool.take(&self.shared).await {
-            Ok(held) => held,
+        let (held, waited) = match self.pool.try_take() {
+            Some(held) => (held, Duration::ZERO),
+            None => Box::pin(self.waited()).await?,
+        };
+        self.info.link(held.server.target.clone());
+        self.info.begin(State::Active);
+        let mut link = Box::new(Link::new(held, self.pool.key.session_mode, audited));
+        link.times.waited = waited;
+        self.tell(&mut link);
+        let end = self.work(&mut link).await;
+        self.info.begin(State::Idle);
+        if !link.pins.is_empty() {
+            *self.info.pins.lock() = Pins::default();
+        }
+        if !self.info.try_unlink() {
+            Box::pin(self.info.unlink()).await;
+        }
+        match end {
+            Ok(()) => {
+                self.pool.give(link.rest(), &self.shared);
+                Ok(())
+            }
+            Err(end) => Err(Box::pin(self.over(link, end)).await),
+        }
+    }
+
+    /// Waits for a server connection; says how long that took.
+    async fn waited(&mut self) -> Result<(Held, Duration), End> {
+        self.info.begin(State::Waiting);
+        let asked = Instant::now();
+        match self.pool.take(&self.shared).await {
+            Ok(held) => Ok((held, asked.elapsed())),
             Err(error) => {
                 let fields = error.fields(&self.pool.names);
                 // The client may be gone.
                 let _ = self.client.write_all(&fields.message(b'E')).await;
-                return Err(End::Gone);
-            }
-        };
-        self.info.link(held.server.target.clone());
-        self.info.begin(State::Active);
-        let mut link = Link::new(held, self.pool.key.session_mode, audited);
-        link.times.waited = asked.map(|asked| asked.elapsed()).unwrap_or_default();
-        self.tell(&mut link);
-        let end = self.work(&mut link, killed).await;
-        self.info.begin(State::Idle);
-        *self.info.pins.lock() = Pins::default();
-        self.info.unlink().await;
-        match end {
-            Ok(()) => {
-                self.pool.give(link.held, &self.shared);
-                Ok(())
-            }
-            Err(end) => {
-                let end = self.rest_of(&mut link, end).await;
-                self.abandon(link);
-                Err(end)
+                Err(End::Gone)
             }
         }
     }
 
-    async fn work(
-        &mut self,
-        link: &mut Link,
-        mut killed: Pin<&mut WaitForCancellationFutureOwned>,
-    ) -> Result<(), End> {
+    async fn work(&mut self, link: &mut Link) -> Result<(), End> {
         loop {
-            let pumped = self.pump(link, killed.as_mut()).await?;
-            self.on_record(link).await?;
+            let pumped = self.pump(link).await?;
+            if !link.events.is_empty() {
+                Box::pin(self.on_record(link)).await?;
+            }
             if pumped == pump::Pumped::Released {
                 return Ok(());
             }
         }
+    }
+
+    /// The session ends while it holds a server connection.
+    async fn over(&mut self, mut link: Box<Link>, end: End) -> End {
+        let end = self.rest_of(&mut link, end).await;
+        self.abandon(*link);
+        end
     }
 
     /// Whole messages that wait are sent before the last words. Within a message there is no place for any.
@@ -310,11 +336,12 @@ impl Session {
         counts.transactions.fetch_add(1, Ordering::Relaxed);
         self.shared.metrics.transactions.inc();
         self.info.transactions.fetch_add(1, Ordering::Relaxed);
-        let micros = u64::try_from(link.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let now = Instant::now();
+        let micros = u64::try_from((now - link.since).as_micros()).unwrap_or(u64::MAX);
         counts.transaction_us.fetch_add(micros, Ordering::Relaxed);
         counts.query_us.fetch_add(micros.saturating_sub(link.silent_us), Ordering::Relaxed);
         link.silent_us = 0;
-        link.since = Instant::now();
+        link.since = now;
     }
 }
 
@@ -324,9 +351,9 @@ impl Link {
             held,
             flow: Flow::default(),
             pins: if session_mode { Pins::SESSION } else { Pins::default() },
-            portals: HashMap::new(),
-            to_server: BytesMut::new(),
-            to_client: BytesMut::new(),
+            portals: extended::Portals::default(),
+            to_server: buffers::take(),
+            to_client: buffers::take(),
             pass: 0,
             drop: 0,
             read: READ_BYTES,
@@ -338,12 +365,22 @@ impl Link {
             failed: false,
             fatal: false,
             events: Vec::new(),
+            reading: None,
+            read_text: None,
             since: Instant::now(),
             silent: None,
             silent_us: 0,
             audited,
             times: record::Times::default(),
         }
+    }
+
+    /// What is left of it: the server connection.
+    fn rest(self) -> Held {
+        let Self { held, mut to_server, mut to_client, .. } = self;
+        buffers::lay_down(&mut to_server);
+        buffers::lay_down(&mut to_client);
+        held
     }
 
     /// Whether anybody wants to know where time goes.
@@ -354,6 +391,7 @@ impl Link {
     /// Nothing of the client is left in the connection, and nothing is on its way.
     fn released(&self) -> bool {
         self.flow.idle()
+            && self.reading.is_none()
             && self.pins.is_empty()
             && self.to_client.is_empty()
             && self.to_server.is_empty()

@@ -39,8 +39,18 @@ pub(crate) struct Prepared {
 pub(crate) enum Named {
     /// Prepared by a Parse message.
     Protocol(Arc<Prepared>),
-    /// Prepared by SQL: it lives on the pinned connection under its own name.
-    Sql,
+    /// Prepared by SQL: it lives on the pinned connection under its own name. What was decided about the text.
+    Sql(Arc<Judged>),
+}
+
+impl Named {
+    /// What was decided about the text that prepared it.
+    pub(crate) fn judged(&self) -> &Arc<Judged> {
+        match self {
+            Named::Protocol(prepared) => &prepared.judged,
+            Named::Sql(judged) => judged,
+        }
+    }
 }
 
 #[derive(PartialEq, Eq, Hash)]

@@ -1,6 +1,7 @@
 //! A connection to a client or to a server: plain, or TLS.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -49,6 +50,31 @@ impl Stream {
                 tokio::task::unconstrained(read).now_or_never().unwrap_or(false)
             }
         }
+    }
+
+    fn tcp(&mut self) -> &mut TcpStream {
+        match self {
+            Stream::Plain(tcp) => tcp,
+            Stream::Tls(tls) => match tls.as_mut() {
+                TlsStream::Server(tls) => tls.get_mut().0,
+                TlsStream::Client(tls) => tls.get_mut().0,
+            },
+        }
+    }
+
+    /// Has the event loop of this thread tell when something arrives. The loop that told before does no longer.
+    pub(crate) fn come_here(&mut self) -> io::Result<()> {
+        let tcp = self.tcp();
+        let same = std::net::TcpStream::from(tcp.as_fd().try_clone_to_owned()?);
+        *tcp = TcpStream::from_std(same)?;
+        Ok(())
+    }
+
+    /// Asks the kernel, not the event loop, whether the peer has said nothing and has not gone away.
+    pub(crate) fn silent(&mut self) -> bool {
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        let peeked = socket2::SockRef::from(&*self.tcp()).peek(&mut byte);
+        matches!(peeked, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// The hash of the peer's certificate that a SCRAM login is tied to.

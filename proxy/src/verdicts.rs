@@ -210,9 +210,7 @@ impl Verdicts {
         text: &str,
     ) -> (Arc<Judged>, bool) {
         let Some(masked) = mask(text) else { return self.judge(wall, limits, namespace, text) };
-        if let Some(known) = self.cache.get(masked.text.as_str())
-            && known.stamp == wall.stamp()
-        {
+        if let Some(known) = self.known(wall.stamp(), &masked.text) {
             return (known, true);
         }
         let (judged, known) = self.judge(wall, limits, namespace, text);
@@ -220,6 +218,11 @@ impl Verdicts {
             self.cache.insert(masked.text.into(), judged.clone());
         }
         (judged, known)
+    }
+
+    /// The verdict on a text, where it is known.
+    pub(crate) fn known(&self, stamp: Stamp, text: &str) -> Option<Arc<Judged>> {
+        self.cache.get(text).filter(|known| known.stamp == stamp)
     }
 
     /// The verdict on a text, and whether it was known. The text is compared in full; a hash only finds the place.
@@ -230,9 +233,7 @@ impl Verdicts {
         namespace: &Namespace,
         text: &str,
     ) -> (Arc<Judged>, bool) {
-        if let Some(known) = self.cache.get(text)
-            && known.stamp == wall.stamp()
-        {
+        if let Some(known) = self.known(wall.stamp(), text) {
             return (known, true);
         }
         let observed = match read::read(text, limits) {
@@ -272,38 +273,77 @@ fn mask(text: &str) -> Option<Masked> {
     if bytes.len() > LONGEST_TEXT_BYTES {
         return None;
     }
-    let mut out = String::with_capacity(bytes.len() + 1);
-    out.push('\0');
-    let (mut found, mut strings) = (false, false);
-    let mut at = 0;
-    let mut before = b' ';
+    let mut out = Vec::with_capacity(bytes.len() + 1);
+    out.push(0);
+    let (mut strings, mut at, mut before) = (false, 0, b' ');
+    // What is not copied yet begins here.
+    let mut from = 0;
     while let Some(&byte) = bytes.get(at) {
-        let begins = b" \t\n\r,(=<>+-*/%".contains(&before);
-        if byte == b'\'' && (begins || before == b'|') {
-            at = string_end(bytes, at)?;
-            out.push('\'');
-            (found, strings, before) = (true, true, b'\'');
-            continue;
-        }
-        let plain = byte.is_ascii_alphanumeric() || b" \t\n\r_.,;()=<>+-*/%|:".contains(&byte);
-        if !plain || matches!((before, byte), (b'-', b'-') | (b'/', b'*')) {
-            return None;
-        }
-        let digits = bytes[at..].iter().take_while(|b| b.is_ascii_digit()).count();
-        let behind = bytes.get(at + digits).copied().unwrap_or(b' ');
-        if (1..=DIGITS).contains(&digits) && begins && b" \t\n\r,;)=<>+-*/%".contains(&behind) {
-            out.push('?');
-            found = true;
-            at += digits;
+        let class = CLASSES[usize::from(byte)];
+        if class & WORD != 0 {
+            let word = bytes[at..].iter().take_while(|b| CLASSES[usize::from(**b)] & (WORD | DIGIT) != 0);
+            at += word.count();
+            before = b'a';
+        } else if class & DIGIT != 0 {
+            let begin = at;
+            at += bytes[at..].iter().take_while(|b| b.is_ascii_digit()).count();
+            let behind = bytes.get(at).copied().unwrap_or(b' ');
+            let alone =
+                CLASSES[usize::from(before)] & BEGINS != 0 && CLASSES[usize::from(behind)] & ENDS != 0;
             before = b'0';
+            if alone && at - begin <= DIGITS {
+                out.extend_from_slice(&bytes[from..begin]);
+                out.push(b'?');
+                from = at;
+            }
+        } else if byte == b'\'' && CLASSES[usize::from(before)] & QUOTES != 0 {
+            out.extend_from_slice(&bytes[from..at]);
+            out.push(b'\'');
+            at = string_end(bytes, at)?;
+            (from, strings, before) = (at, true, b'\'');
+        } else if class & PLAIN == 0 || matches!((before, byte), (b'-', b'-') | (b'/', b'*')) {
+            return None;
         } else {
-            let through = digits.max(1);
-            out.push_str(&text[at..at + through]);
-            before = bytes[at + through - 1];
-            at += through;
+            before = byte;
+            at += 1;
         }
     }
-    found.then_some(Masked { text: out, strings })
+    if from == 0 {
+        return None;
+    }
+    out.extend_from_slice(&bytes[from..]);
+    // Constants are left out whole, so what is left is as good as it was.
+    Some(Masked { text: String::from_utf8(out).ok()?, strings })
+}
+
+/// What a byte may be in a text that is masked.
+const WORD: u8 = 1;
+const DIGIT: u8 = 2;
+/// Blanks, brackets, commas, operators and the like.
+const PLAIN: u8 = 4;
+/// A constant may stand behind it, an integer in front of it, a string behind it.
+const BEGINS: u8 = 8;
+const ENDS: u8 = 16;
+const QUOTES: u8 = 32;
+
+static CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    const fn add(classes: &mut [u8; 256], bytes: &[u8], class: u8) {
+        let mut at = 0;
+        while at < bytes.len() {
+            classes[bytes[at] as usize] |= class;
+            at += 1;
+        }
+    }
+    let mut classes = [0; 256];
+    add(&mut classes, b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_", WORD);
+    add(&mut classes, b"0123456789", DIGIT);
+    add(&mut classes, b" \t\n\r.,;()=<>+-*/%|:", PLAIN);
+    add(&mut classes, b" \t\n\r,(=<>+-*/%", BEGINS | QUOTES);
+    add(&mut classes, b"|", QUOTES);
+    add(&mut classes, b" \t\n\r,;)=<>+-*/%", ENDS);
+    classes
 }
 
 /// The first byte behind the string constant that begins at `at`; `None` where it does not end, or holds a backslash:

@@ -147,7 +147,7 @@ fn databases(shared: &Shared) -> Table {
     }
     let mut tenants: Vec<_> = snapshot.tenants.values().collect();
     tenants.sort_by(|a, b| a.slug.as_str().cmp(b.slug.as_str()));
-    let row = |tenant: &palisade_catalog::snapshot::TenantEntry| {
+    let row = |tenant: &Arc<palisade_catalog::snapshot::TenantEntry>| {
         let limits = &tenant.limits;
         let most = limits.max_client_connections.map_or(config.tenant_client_connections, |n| n as usize);
         let pool = limits.max_server_connections.map_or(config.pool_size, |n| n as usize);
@@ -231,6 +231,7 @@ fn state(shared: &Shared) -> Table {
         row!["paused", yes(paused)],
         row!["suspended", "no"],
         row!["upgrading", yes(upgrading)],
+        row!["policy_epoch", shared.policy.load().epoch()],
     ];
     Table::new(&["key", "value"], rows)
 }

@@ -9,7 +9,7 @@ use palisade_wire::frame::{self, HEADER_BYTES, Header};
 use super::flow::{Failure, Parse, Status, Step, Unnamed};
 use super::upstream::put;
 use super::{End, Link, Session};
-use crate::clients::State;
+use crate::clients::{State, end_own_work};
 use crate::pins;
 use crate::statements::{Named, Prepared};
 use crate::timeouts;
@@ -123,6 +123,7 @@ impl Session {
     fn ready(&mut self, link: &mut Link) {
         self.info.begin(State::Active);
         if std::mem::take(&mut link.prelude) {
+            end_own_work(&self.shared, &self.info);
             self.tell(link);
         } else if link.asked.take().is_none() && link.flow.status() == Status::Idle {
             self.settle(link);
@@ -268,6 +269,7 @@ impl Session {
             put(&mut link.to_client, b'S', &[name.as_bytes(), b"\0", value.as_bytes(), b"\0"]);
         }
         Arc::make_mut(&mut server.parameters).insert(name, value);
+        server.parameters = self.pool.one(server.parameters.clone());
         if known {
             self.parameters = server.parameters.clone();
         }

@@ -37,11 +37,11 @@ impl Session {
             link.doubts.add(Pins::TEMP);
         }
         for effect in &done.effects {
-            self.effect(link, effect, tag);
+            self.effect(link, judged, effect, tag);
         }
     }
 
-    fn effect(&mut self, link: &mut Link, effect: &Effect, tag: &[u8]) {
+    fn effect(&mut self, link: &mut Link, judged: &Arc<Judged>, effect: &Effect, tag: &[u8]) {
         link.doubts.add(pins::doubts(effect));
         match effect {
             Effect::Set { name, value: Some(value), scope: Scope::Session } if settings::lasts(name) => {
@@ -70,7 +70,7 @@ impl Session {
                 self.unpin(link, Pins::PREPARE);
             }
             Effect::Prepare { name } => {
-                self.names.insert(name.as_str().into(), Named::Sql);
+                self.names.insert(name.as_str().into(), Named::Sql(judged.clone()));
             }
             _ => {}
         }

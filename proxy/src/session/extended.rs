@@ -1,5 +1,6 @@
 //! The extended protocol: Parse, Bind, Describe, Execute, Close, with named statements under names of ours.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -16,6 +17,42 @@ use crate::verdicts::{Judged, Outcome};
 
 /// Longest name of a statement or portal, in bytes. PostgreSQL has no limit of its own here.
 const NAME_BYTES: usize = 4 << 10;
+
+/// A transaction's portals, with the text that each runs.
+#[derive(Default)]
+pub(super) struct Portals {
+    /// Nearly all clients use this one alone.
+    unnamed: Option<Arc<Judged>>,
+    named: HashMap<Box<str>, Arc<Judged>>,
+}
+
+impl Portals {
+    fn enter(&mut self, name: &str, judged: Arc<Judged>) {
+        if name.is_empty() {
+            self.unnamed = Some(judged);
+        } else {
+            self.named.insert(name.into(), judged);
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<Arc<Judged>> {
+        if name.is_empty() { self.unnamed.clone() } else { self.named.get(name).cloned() }
+    }
+
+    fn remove(&mut self, name: &str) {
+        if name.is_empty() {
+            self.unnamed = None;
+        } else {
+            self.named.remove(name);
+        }
+    }
+
+    /// The transaction is over.
+    pub(super) fn clear(&mut self) {
+        self.unnamed = None;
+        self.named.clear();
+    }
+}
 
 /// Which statement a message means, on the server connection.
 enum Found {
@@ -140,7 +177,13 @@ impl Session {
         };
         let prepared = match known {
             Some(Named::Protocol(prepared)) => prepared,
-            Some(Named::Sql) => return Found::As(name.to_owned(), None),
+            Some(Named::Sql(prepared)) => {
+                let Some(denied) = self.denied_again(&prepared) else {
+                    return Found::As(name.to_owned(), None);
+                };
+                self.record(link, &denied);
+                return Found::Denied(denied);
+            }
             None if name.is_empty() => {
                 return Found::Not(Fields::new(
                     "ERROR",
@@ -152,15 +195,9 @@ impl Session {
                 return Found::Not(missing(&format!("prepared statement \"{name}\" does not exist")));
             }
         };
-        if prepared.judged.stamp != self.stamp() {
-            let Ok(judged) = self.judge(prepared.judged.text.as_bytes()) else {
-                return Found::Not(Fields::new("ERROR", "XX000", "the statement cannot be judged again"));
-            };
-            // Only the words may have changed: what is prepared must still be what is permitted.
-            if judged.sent() != prepared.judged.sent() {
-                self.record(link, &judged);
-                return Found::Denied(judged);
-            }
+        if let Some(denied) = self.denied_again(&prepared.judged) {
+            self.record(link, &denied);
+            return Found::Denied(denied);
         }
         let judged = Some(prepared.judged.clone());
         let Some(server) = &prepared.server else {
@@ -214,8 +251,8 @@ impl Session {
                     link.to_server.extend_from_slice(part);
                 }
                 match &judged {
-                    Some(judged) => drop(link.portals.insert(portal.into(), judged.clone())),
-                    None => drop(link.portals.remove(portal.as_str())),
+                    Some(judged) => link.portals.enter(&portal, judged.clone()),
+                    None => link.portals.remove(&portal),
                 }
                 link.flow.push(Op::Bind(judged));
                 self.rest = Rest::Pass(left);
@@ -236,7 +273,7 @@ impl Session {
         let (kind, name) = kind_and_name(body)?;
         if kind == b'P' {
             put(&mut link.to_server, b'D', &[body]);
-            link.flow.push(Op::Describe(link.portals.get(name).cloned()));
+            link.flow.push(Op::Describe(link.portals.get(name)));
             return Ok(());
         }
         match self.find(link, name) {
@@ -256,10 +293,15 @@ impl Session {
             return Err(malformed());
         }
         let portal = std::str::from_utf8(portal).map_err(|_| malformed())?;
-        let judged = link.portals.get(portal).cloned();
+        let judged = link.portals.get(portal);
         if let Some(Outcome::Permit { pins, effects: true, permit, .. }) =
             judged.as_deref().map(|j| &j.outcome)
         {
+            if let Some(denied) = self.executes_denied(permit) {
+                self.record(link, &denied);
+                self.replace(link, b'P', denied);
+                return Ok(());
+            }
             for effect in permit.statements.iter().flat_map(|s| &s.effects) {
                 self.adopt(link, effect, false);
             }
@@ -277,7 +319,7 @@ impl Session {
         } else if name.is_empty() {
             self.unnamed = None;
             link.held.server.unnamed = None;
-        } else if !matches!(self.names.remove(name), Some(Named::Sql)) {
+        } else if !matches!(self.names.remove(name), Some(Named::Sql(_))) {
             // It stays prepared there for whoever prepares the same text; closing what is not there is no error.
             link.flow.push(Op::Local(b'3'));
             return Ok(());

@@ -1,7 +1,7 @@
 //! Moves bytes both ways. One task, four directions, none of which waits for another: a client that does not read
 //! cannot keep the server from being read for long, and neither can block the other.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -10,10 +10,10 @@ use std::time::Instant;
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
-use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::flow::Status;
 use super::{End, Link, MOST_READ_BYTES, READ_BYTES, Session};
+use crate::buffers;
 use crate::clients::State;
 use crate::stream::Stream;
 
@@ -31,17 +31,14 @@ pub(super) enum Pumped {
 
 impl Session {
     /// Waits for the client to say something, and reads it.
-    pub(super) async fn listen(
-        &mut self,
-        mut killed: Pin<&mut WaitForCancellationFutureOwned>,
-    ) -> Result<(), End> {
+    pub(super) async fn listen(&mut self) -> Result<(), End> {
         poll_fn(|cx| {
-            if killed.as_mut().poll(cx).is_ready() {
+            if self.info.poll_killed(cx) {
                 return Poll::Ready(Err(self.ended()));
             }
             loop {
                 std::task::ready!(self.client.poll_readable(cx))?;
-                self.input.reserve(READ_BYTES);
+                buffers::reserve(&mut self.input, READ_BYTES);
                 match poll_read_buf(Pin::new(&mut self.client), cx, &mut self.input) {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Err(End::Gone)),
                     Poll::Ready(Ok(bytes)) => {
@@ -49,7 +46,7 @@ impl Session {
                         return Poll::Ready(Ok(()));
                     }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-                    Poll::Pending if self.input.is_empty() => self.input = BytesMut::new(),
+                    Poll::Pending if self.input.is_empty() => buffers::lay_down(&mut self.input),
                     Poll::Pending => {}
                 }
             }
@@ -58,13 +55,9 @@ impl Session {
     }
 
     /// Moves bytes until the connection can be given back or events wait.
-    pub(super) async fn pump(
-        &mut self,
-        link: &mut Link,
-        mut killed: Pin<&mut WaitForCancellationFutureOwned>,
-    ) -> Result<Pumped, End> {
+    pub(super) async fn pump(&mut self, link: &mut Link) -> Result<Pumped, End> {
         poll_fn(|cx| {
-            let killed = killed.as_mut().poll(cx).is_ready();
+            let killed = self.info.poll_killed(cx);
             if killed && self.info.ends(link.flow.idle()) {
                 return Poll::Ready(Err(self.ended()));
             }
@@ -83,8 +76,10 @@ impl Session {
     }
 
     fn poll_pump(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<Result<Pumped, End>> {
-        // What was read before the connection was taken, or before events were recorded.
-        self.upstream(link)?;
+        // What was read before the connection was taken, before events were recorded, or before a long text was judged.
+        if self.poll_reading(link, cx)?.is_ready() {
+            self.upstream(link)?;
+        }
         loop {
             if !link.events.is_empty() {
                 return Poll::Ready(Ok(Pumped::Record));
@@ -100,11 +95,16 @@ impl Session {
             if link.to_client.len() < HIGH_WATER {
                 moved |= self.read_server(link, cx)?;
             }
-            if link.to_server.len() < HIGH_WATER {
+            if link.to_server.len() < HIGH_WATER && link.reading.is_none() {
                 moved |= self.read_client(link, cx)?;
             }
             if !moved {
-                let state = match link.flow.settled() {
+                // A text that has just been given away is waited for like any answer.
+                if self.poll_reading(link, cx)?.is_ready() && link.read_text.is_some() {
+                    self.upstream(link)?;
+                    continue;
+                }
+                let state = match link.flow.settled() && link.reading.is_none() {
                     false => State::Active,
                     true if link.flow.status() == Status::Idle => State::Idle,
                     true => State::Transaction,
@@ -120,7 +120,7 @@ impl Session {
 
     fn read_server(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Result<bool, End> {
         let server = &mut link.held.server;
-        server.input.reserve(link.read);
+        buffers::reserve(&mut server.input, link.read);
         match poll_read_buf(Pin::new(&mut server.stream), cx, &mut server.input) {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => Err(self.server_gone(link)),
@@ -136,7 +136,7 @@ impl Session {
     }
 
     fn read_client(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Result<bool, End> {
-        self.input.reserve(READ_BYTES);
+        buffers::reserve(&mut self.input, READ_BYTES);
         match poll_read_buf(Pin::new(&mut self.client), cx, &mut self.input) {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(0)) => Err(End::Gone),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
-use palisade_policies::Effect;
+use palisade_policies::{Effect, Permit};
 use palisade_wire::error::Fields;
 use palisade_wire::frame::{self, HEADER_BYTES, Header};
 
@@ -79,7 +79,7 @@ impl Session {
 
     fn messages(&mut self, link: &mut Link, input: &mut BytesMut) -> Result<(), End> {
         // Nothing more is read before events are durable.
-        while link.events.is_empty() {
+        while link.events.is_empty() && link.reading.is_none() {
             take_rest(&mut self.rest, input, Some(&mut link.to_server));
             let Some(header) = frame::header(input).map_err(|e| End::Fatal("08P01", e.to_string()))? else {
                 return Ok(());
@@ -97,7 +97,11 @@ impl Session {
                 self.rest = Rest::Drop(header.body);
                 continue;
             }
+            if self.reads(link, header, input) {
+                return Ok(());
+            }
             self.message(link, header, input)?;
+            link.read_text = None;
         }
         Ok(())
     }
@@ -156,22 +160,28 @@ impl Session {
             }
             _ => {}
         }
-        let message = input.split_to(whole);
+        self.whole(link, header.tag, &input[..whole])?;
+        input.advance(whole);
+        Ok(())
+    }
+
+    /// A message that is there as a whole.
+    fn whole(&mut self, link: &mut Link, tag: u8, message: &[u8]) -> Result<(), End> {
         let body = &message[HEADER_BYTES..];
-        match header.tag {
-            b'Q' => self.query(link, body, &message)?,
-            b'P' => self.parse(link, body, &message)?,
+        match tag {
+            b'Q' => self.query(link, body, message)?,
+            b'P' => self.parse(link, body, message)?,
             b'D' => self.describe(link, body)?,
-            b'E' => self.execute(link, body, &message)?,
-            b'C' => self.close(link, body, &message)?,
+            b'E' => self.execute(link, body, message)?,
+            b'C' => self.close(link, body, message)?,
             b'S' => {
                 link.flow.sync();
-                link.to_server.extend_from_slice(&message);
+                link.to_server.extend_from_slice(message);
             }
-            b'H' => link.to_server.extend_from_slice(&message),
+            b'H' => link.to_server.extend_from_slice(message),
             b'c' | b'f' => {
                 link.flow.copy_end();
-                link.to_server.extend_from_slice(&message);
+                link.to_server.extend_from_slice(message);
             }
             b'X' => return Err(End::Gone),
             b'F' => self.refuse(
@@ -204,6 +214,7 @@ impl Session {
         send_text(link, b'Q', &statements.join(";"), b"");
         link.flow.push(Op::Query { judged: None, at: 0, quiet: true });
         link.prelude = true;
+        self.info.begin_own_work();
     }
 
     /// Sends a text that PostgreSQL refuses, in the place of a message of this type; the client gets `answer`.
@@ -242,10 +253,13 @@ impl Session {
             return Ok(());
         };
         if *effects {
-            for statement in &permit.statements {
-                for effect in &statement.effects {
-                    self.adopt(link, effect, true);
-                }
+            if let Some(denied) = self.executes_denied(permit) {
+                self.record(link, &denied);
+                self.replace(link, b'Q', denied);
+                return Ok(());
+            }
+            for effect in permit.statements.iter().flat_map(|s| &s.effects) {
+                self.adopt(link, effect, true);
             }
             self.pin(link, *pins);
         }
@@ -257,6 +271,31 @@ impl Session {
         Ok(())
     }
 
+    /// The verdict that stands in the way, where SQL executes statements that were prepared under another policy.
+    pub(super) fn executes_denied(&mut self, permit: &Permit) -> Option<Arc<Judged>> {
+        permit.statements.iter().flat_map(|s| &s.effects).find_map(|effect| {
+            let Effect::Execute { name } = effect else { return None };
+            let prepared = self.names.get(name.as_str())?.judged().clone();
+            self.denied_again(&prepared)
+        })
+    }
+
+    /// The verdict of the policy in force on a text that is prepared, where another policy gave the one that it has and
+    /// what is prepared is no longer what is permitted.
+    pub(super) fn denied_again(&mut self, prepared: &Judged) -> Option<Arc<Judged>> {
+        if prepared.stamp == self.stamp() {
+            return None;
+        }
+        // Only the words may have changed.
+        match self.judge(prepared.text.as_bytes()) {
+            Ok(judged) => (judged.sent() != prepared.sent()).then_some(judged),
+            Err(_) => {
+                let answer = Fields::new("ERROR", "XX000", "the statement cannot be judged again");
+                Some(Arc::new(Judged::refusal(self.stamp(), answer)))
+            }
+        }
+    }
+
     /// SQL that speaks of a statement that the client prepared by the protocol: it is prepared under the client's own
     /// name too, so that PostgreSQL finds it.
     pub(super) fn adopt(&mut self, link: &mut Link, effect: &Effect, simple: bool) {
@@ -265,7 +304,7 @@ impl Session {
             Effect::Deallocate { name: Some(name) } => name,
             _ => return,
         };
-        let Some(Named::Protocol(prepared)) = self.names.get(name.as_str()) else { return };
+        let Some(Named::Protocol(prepared)) = self.names.get(name.as_str()).cloned() else { return };
         let Some(sent) = prepared.judged.sent() else { return };
         send_parse(link, name, sent, &prepared.types);
         let parse = Parse { quiet: true, judged: None, name: None, statement: None, unnamed: None };
@@ -275,7 +314,7 @@ impl Session {
             link.flow.push(Op::Sync { quiet: true });
         }
         if matches!(effect, Effect::Execute { .. }) {
-            self.names.insert(name.as_str().into(), Named::Sql);
+            self.names.insert(name.as_str().into(), Named::Sql(prepared.judged.clone()));
             self.pin(link, Pins::PREPARE);
         }
     }
@@ -304,7 +343,10 @@ impl Session {
         query: bool,
     ) -> Result<Arc<Judged>, End> {
         let begun = link.is_timed().then(Instant::now);
-        let judged = self.judge_text(text, query);
+        let judged = match link.read_before(text).filter(|judged| judged.stamp == self.stamp()) {
+            Some(judged) => Ok(judged),
+            None => self.judge_text(text, query),
+        };
         if let Some(begun) = begun {
             link.times.judging = begun.elapsed();
         }
