@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use palisade_catalog::tls::ServerTls;
 use serde::{Deserialize, Serialize};
 
+/// Most consoles of proxies.
+const CONSOLES: usize = 32;
+
 /// `[control_plane]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -30,6 +33,16 @@ pub struct ControlPlaneConfig {
     pub verify_through: Option<String>,
     /// Longest wait until that proxy lets a new tenant in, in milliseconds; then the tenant is removed. Default 5000.
     pub verify_timeout_ms: u32,
+    /// Admin consoles of the proxies, `host:port` each, for the sessions and pools of a tenant. Default: none; `palisade up`
+    /// sets its own proxy's.
+    pub consoles: Vec<String>,
+    /// File with the consoles' password. Required where there are any.
+    pub console_password_file: Option<PathBuf>,
+    /// Longest attack of a leak test that is started through the API, in seconds; 0: none may be started. Default 600.
+    pub isolation_seconds: u32,
+    /// Schemas that every tenant may use by name: `explain` judges as a proxy with these `shared_schemas`. Default: those
+    /// of `[proxy]` in the same file, else none.
+    pub shared_schemas: Vec<String>,
     /// Folder with the tenants' template (`V1__init.sql` …). Default: the example template of this binary.
     pub template_dir: Option<PathBuf>,
     /// Folder with `pg_dump` and `psql`, for exports and clones. Default: none, they are looked for in PATH.
@@ -154,6 +167,10 @@ impl Default for ControlPlaneConfig {
             proxy_address: "127.0.0.1:6432".into(),
             verify_through: None,
             verify_timeout_ms: 5_000,
+            consoles: Vec::new(),
+            console_password_file: None,
+            isolation_seconds: 600,
+            shared_schemas: Vec::new(),
             template_dir: None,
             tools_dir: None,
             template_name: "default".into(),
@@ -267,6 +284,15 @@ impl ControlPlaneConfig {
             self.verify_through.as_deref().is_none_or(is_address),
             "verify_through must be host:port of a proxy",
         );
+        check(
+            self.consoles.len() <= CONSOLES && self.consoles.iter().all(|console| is_address(console)),
+            "consoles must be host:port of proxies' admin consoles, at most 32",
+        );
+        check(
+            self.consoles.is_empty() || self.console_password_file.is_some(),
+            "console_password_file must name a file where there are consoles",
+        );
+        check(self.isolation_seconds <= 3_600, "isolation_seconds must be at most 3600 (an hour)");
         check(self.warm_pool_size <= 1_000, "warm_pool_size must be at most 1000");
         check(self.retention_hours <= 87_600, "retention_hours must be at most 87600 (10 years)");
         check(

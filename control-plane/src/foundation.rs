@@ -3,6 +3,7 @@
 
 use palisade_catalog::ids::TenantId;
 use palisade_catalog::names::{self, TENANT_GROUP};
+use palisade_policies::{Judge, Privileges, privileges};
 
 use crate::Shared;
 use crate::store::verifier;
@@ -40,16 +41,27 @@ pub(crate) fn foundation(shared: &Shared, id: &TenantId) -> String {
          CREATE SCHEMA {schema} AUTHORIZATION {owner};
          GRANT USAGE ON SCHEMA {schema} TO {app}, {readonly};
          {}
-         ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {app};
-         ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {readonly};
-         ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO {app};
-         ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT EXECUTE ON ROUTINES TO {app}, {readonly};
          ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON ROUTINES FROM PUBLIC;
          ALTER DEFAULT PRIVILEGES REVOKE USAGE ON TYPES FROM PUBLIC;
-         ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT USAGE ON TYPES TO {app}, {readonly};
+         {}
          {AS_OURSELVES}\n",
-        as_owner(&schema, &owner)
+        as_owner(&schema, &owner),
+        grants(&shared.judge, &schema, &[("app", &app), ("readonly", &readonly)])
     ));
+    sql
+}
+
+/// What each role may do with the tenant's objects, as the policy that comes with Palisade permits its kind.
+fn grants(judge: &Judge, schema: &str, roles: &[(&str, &str)]) -> String {
+    let mut sql = String::new();
+    for (kind, role) in roles {
+        for Privileges { objects, privileges } in privileges(judge, kind) {
+            let privileges = privileges.join(", ");
+            sql.push_str(&format!(
+                "ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT {privileges} ON {objects} TO {role};\n"
+            ));
+        }
+    }
     sql
 }
 
@@ -65,4 +77,25 @@ pub(crate) fn whole(shared: &Shared, id: &TenantId, template: &str) -> String {
         foundation(shared, id),
         as_owner(&names::schema(id), &names::owner_role(id))
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_are_what_the_policy_permits() {
+        let judge = Judge::embedded().unwrap();
+        assert_eq!(
+            grants(&judge, "s", &[("app", "a"), ("readonly", "r")]),
+            "ALTER DEFAULT PRIVILEGES IN SCHEMA s GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO a;
+ALTER DEFAULT PRIVILEGES IN SCHEMA s GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO a;
+ALTER DEFAULT PRIVILEGES IN SCHEMA s GRANT EXECUTE ON ROUTINES TO a;
+ALTER DEFAULT PRIVILEGES IN SCHEMA s GRANT USAGE ON TYPES TO a;
+ALTER DEFAULT PRIVILEGES IN SCHEMA s GRANT SELECT ON TABLES TO r;
+ALTER DEFAULT PRIVILEGES IN SCHEMA s GRANT EXECUTE ON ROUTINES TO r;
+ALTER DEFAULT PRIVILEGES IN SCHEMA s GRANT USAGE ON TYPES TO r;
+"
+        );
+    }
 }

@@ -20,6 +20,7 @@ mod events;
 mod flood;
 mod gate;
 pub(crate) mod idempotency;
+mod isolation;
 mod migrations;
 mod misc;
 mod oidc;
@@ -35,6 +36,7 @@ mod templates;
 mod tenants;
 mod tokens;
 mod ui;
+mod usage;
 mod watching;
 
 use std::sync::Arc;
@@ -78,6 +80,9 @@ pub(crate) fn api() -> (Router<Arc<Shared>>, String) {
         .routes(routes!(tenants::switch::rotate))
         .routes(routes!(tenants::copy::export))
         .routes(routes!(tenants::copy::clone))
+        .routes(routes!(usage::usage))
+        .routes(routes!(tenants::sessions::sessions))
+        .routes(routes!(tenants::sessions::terminate))
         .routes(routes!(operations::list))
         .routes(routes!(operations::operation))
         .routes(routes!(operations::wait))
@@ -97,6 +102,7 @@ pub(crate) fn api() -> (Router<Arc<Shared>>, String) {
         .routes(routes!(drift::tenant))
         .routes(routes!(templates::list, templates::register))
         .routes(routes!(misc::warm_pool))
+        .routes(routes!(misc::installation))
         .routes(routes!(plans::list))
         .routes(routes!(plans::put))
         .routes(routes!(policy::show, policy::activate))
@@ -108,11 +114,17 @@ pub(crate) fn api() -> (Router<Arc<Shared>>, String) {
         .routes(routes!(audit::list))
         .routes(routes!(audit::histogram))
         .routes(routes!(audit::checkpoints))
+        .routes(routes!(audit::integrity))
         .routes(routes!(audit::export))
         .routes(routes!(audit::bundle))
         .routes(routes!(audit::holds, audit::hold))
         .routes(routes!(audit::release))
         .routes(routes!(audit::sinks))
+        .routes(routes!(isolation::list, isolation::start))
+        .routes(routes!(isolation::show))
+        .routes(routes!(isolation::cancel))
+        .routes(routes!(isolation::report))
+        .routes(routes!(isolation::watch))
         .routes(routes!(misc::explain))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))

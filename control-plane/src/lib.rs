@@ -12,10 +12,13 @@
 //! - `settings`, `plans`, `limits`: what an operator sets on tenants.
 //! - `fleet`, `rollout`, `lint`: migrations of all tenants, wave by wave.
 //! - `events`, `drift`: what happens to operations, how tenants differ from their template.
+//! - `consoles`: the proxies' admin consoles: who is connected, ending a session.
+//! - `isolation`: leak tests of the running installation, in a process of their own.
 //! - `copies`, `clone`: dumps and restores through the proxy, a tenant made from another.
 //! - `tokens`: API tokens for programs.
-//! - `tenants`, `operations`, `audit`: queries.
+//! - `tenants`, `operations`, `audit`, `usage`: queries.
 //! - `sealer`, `retention`, `forward`: the audit trail is numbered and signed, deleted by rule, given to other sinks.
+//! - `integrity`: whether the newest stretch of the trail is what was signed.
 //! - `metrics`: what Prometheus scrapes, on an address of its own.
 //! - [`http`]: the API.
 //!
@@ -27,6 +30,7 @@ pub mod http;
 
 mod audit;
 mod clone;
+mod consoles;
 mod copies;
 mod deep;
 mod deletion;
@@ -35,6 +39,9 @@ mod events;
 mod fleet;
 mod forward;
 mod foundation;
+mod installation;
+mod integrity;
+mod isolation;
 mod lifecycle;
 mod limits;
 mod lint;
@@ -58,6 +65,7 @@ mod template;
 mod templates;
 mod tenants;
 mod tokens;
+mod usage;
 mod verify;
 mod warm;
 
@@ -126,6 +134,8 @@ pub(crate) struct Shared {
     pub(crate) watchers: Arc<Semaphore>,
     /// Places for exports and clones.
     pub(crate) copies: Arc<Semaphore>,
+    /// The place of the leak test that runs here.
+    pub(crate) isolation: Arc<Semaphore>,
     pub(crate) metrics: metrics::Metrics,
 }
 
@@ -133,6 +143,8 @@ pub(crate) struct Shared {
 const WATCHERS: usize = 200;
 /// Longest wait for the audit trail's last checkpoint at the shutdown.
 const LAST_SEAL: std::time::Duration = std::time::Duration::from_secs(5);
+/// Longest wait for a leak test's clean-up at the shutdown.
+const LAST_CLEANUP: std::time::Duration = std::time::Duration::from_secs(5);
 /// Most exports and clones at once.
 const COPIES: usize = 4;
 
@@ -175,6 +187,7 @@ impl ControlPlane {
             stopping: watch::Sender::new(false),
             watchers: Arc::new(Semaphore::new(WATCHERS)),
             copies: Arc::new(Semaphore::new(COPIES)),
+            isolation: Arc::new(Semaphore::new(1)),
             metrics: metrics::Metrics::new()?,
         });
         register::register(&shared, &source, "system", false).await.map_err(|error| match error {
@@ -197,6 +210,7 @@ impl ControlPlane {
         let retention = tokio::spawn(retention::forever(self.shared.clone(), shutdown.clone()));
         let forward = tokio::spawn(forward::all(self.shared.clone(), shutdown.clone()));
         let stopping = self.shared.stopping.clone();
+        let isolation = self.shared.isolation.clone();
         let keys = tokio::spawn(http::auth::follow_keys(self.shared.clone()));
         let reconciler = tokio::spawn(reconcile::forever(self.shared.clone(), shutdown.clone()));
         let metrics = self
@@ -211,6 +225,8 @@ impl ControlPlane {
                     stopping.send_replace(true);
                 })
                 .await;
+        // It ends by itself once the shutdown is announced, and takes its tenants away.
+        let _ = tokio::time::timeout(LAST_CLEANUP, isolation.acquire()).await;
         reconciler.abort();
         keys.abort();
         events.abort();

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::http::problem::Problem;
 use crate::http::{idempotency, session};
-use crate::{Shared, copies, events, lifecycle, operations, purge, removal};
+use crate::{Shared, copies, events, isolation, lifecycle, operations, purge, removal};
 
 /// How often unfinished operations are looked for.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -36,6 +36,7 @@ pub(crate) async fn forever(shared: Arc<Shared>, mut shutdown: watch::Receiver<b
             session::clean(&shared).await,
             lifecycle::end_graces(&shared).await,
             copies::clean(&shared).await,
+            isolation::reconcile(&shared).await,
         ] {
             if let Err(problem) = result {
                 tracing::warn!(detail = %problem.detail, "reconciliation failed; it will be tried again");

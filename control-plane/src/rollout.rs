@@ -186,7 +186,9 @@ async fn target_done(shared: &Shared, held: &Held, target: &Wanted) -> Result<()
         .prepare_cached(
             "UPDATE palisade_control.migration_targets
              SET state = $3, attempts = attempts + $4, sqlstate = $5, error = $6, finished_at = clock_timestamp()
-             WHERE migration_id = $1 AND tenant_id = $2 AND state = 'running'",
+             WHERE migration_id = $1 AND tenant_id = $2 AND state = 'running'
+             -- Should a crash of the server lose it, the step is found to be made.
+             RETURNING set_config('synchronous_commit', 'off', true)",
         )
         .await?;
     client

@@ -75,8 +75,8 @@ async fn once(shared: &Shared, memory: &mut Memory, sign: bool) -> Result<u64, P
     if unsigned && (sign || due || since >= CHECKPOINT_EVENTS) {
         let checkpoint = key.sign(&tree).map_err(|error| Problem::internal(error.to_string()))?;
         tx.execute(
-            "INSERT INTO palisade_control.audit_checkpoints (size, note) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-            &[&signed_size(tree.size())?, &checkpoint.note],
+            "INSERT INTO palisade_control.audit_checkpoints (size, note, roots) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            &[&signed_size(tree.size())?, &checkpoint.note, &roots(&tree)],
         )
         .await?;
         signed = Some(checkpoint);
@@ -124,6 +124,10 @@ fn tree(size: i64, roots: Vec<Vec<u8>>) -> Result<Tree, Problem> {
     let roots: Option<Vec<Hash>> = roots.into_iter().map(|root| root.try_into().ok()).collect();
     let tree = u64::try_from(size).ok().zip(roots).and_then(|(size, roots)| Tree::resume(size, roots));
     tree.ok_or_else(|| Problem::internal("the audit log's tree was altered in the database".into()))
+}
+
+fn roots(tree: &Tree) -> Vec<Vec<u8>> {
+    tree.roots().iter().map(|root| root.to_vec()).collect()
 }
 
 fn signed_size(size: u64) -> Result<i64, Problem> {
@@ -188,10 +192,9 @@ async fn number(tx: &Transaction<'_>, tree: &mut Tree) -> Result<u64, Problem> {
         &[&ids, &numbers, &leaves, &months],
     )
     .await?;
-    let roots: Vec<Vec<u8>> = tree.roots().iter().map(|root| root.to_vec()).collect();
     tx.execute(
         "UPDATE palisade_control.audit_log SET size = $1, roots = $2",
-        &[&signed_size(tree.size())?, &roots],
+        &[&signed_size(tree.size())?, &roots(tree)],
     )
     .await?;
     Ok(rows.len() as u64)

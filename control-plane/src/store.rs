@@ -33,7 +33,7 @@ pub(crate) fn open(config: &ControlPlaneConfig, postgres: &Postgres) -> Result<P
     let mut pg = postgres.config();
     pg.application_name("palisade control plane");
     pg.options(format!(
-        "-c statement_timeout={} -c search_path=pg_catalog,pg_temp -c client_min_messages=warning",
+        "-c statement_timeout={} -c search_path=pg_catalog,pg_temp -c jit=off -c client_min_messages=warning",
         config.statement_timeout_ms
     ));
     pg.connect_timeout(std::time::Duration::from_secs(10));

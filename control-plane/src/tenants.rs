@@ -101,6 +101,25 @@ pub(crate) async fn find(client: &Client, id_or_slug: &str) -> Result<Option<Ten
     Ok(client.query_opt(&sql, &[&id_or_slug]).await?.as_ref().map(Tenant::from_row))
 }
 
+/// The ids, slugs and times of deletion of whom an id or slug may mean: whoever has it now, or, where nobody has, the
+/// deleted ones that had it, the newest first.
+pub(crate) async fn meant(
+    client: &Client,
+    id_or_slug: &str,
+) -> Result<Vec<(String, String, Option<OffsetDateTime>)>, Error> {
+    let rows = client
+        .query(
+            "WITH named AS (
+               SELECT id, slug, deleted_at, id = $1 AS exact, observed_state NOT IN ('deleted', 'purging') AS living
+               FROM palisade_control.tenants WHERE id = $1 OR slug = $1),
+             ranked AS (SELECT *, rank() OVER (ORDER BY exact DESC, living DESC) FROM named)
+             SELECT id, slug, deleted_at FROM ranked WHERE rank = 1 ORDER BY deleted_at DESC NULLS FIRST",
+            &[&id_or_slug],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
+}
+
 /// Which tenants.
 #[derive(Debug, Default)]
 pub(crate) struct Filter<'f> {

@@ -1,6 +1,7 @@
 //! What the data plane needs to know about tenants: enough to let clients in with the control plane down.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -153,8 +154,9 @@ impl Default for PolicyState {
 pub struct Snapshot {
     /// Changes of transactions at or after this one may be missing (`pg_snapshot_xmin`, as decimal text).
     pub xmin: u64,
-    /// By slug.
-    pub tenants: HashMap<Slug, TenantEntry>,
+    /// By slug. A changed snapshot shares what has not changed with the one before.
+    #[serde(with = "shared")]
+    pub tenants: HashMap<Slug, Arc<TenantEntry>>,
     /// The policy in force.
     #[serde(default)]
     pub policy: PolicyState,
@@ -168,7 +170,7 @@ impl Snapshot {
             self.tenants.retain(|_, t| !ids.contains(&t.id));
         }
         for tenant in changed.into_iter().filter(|t| !t.gone) {
-            self.tenants.insert(tenant.slug.clone(), tenant);
+            self.tenants.insert(tenant.slug.clone(), Arc::new(tenant));
         }
         self.xmin = xmin;
     }
@@ -179,6 +181,28 @@ impl Snapshot {
         let tenant = self.tenants.get(&Slug::parse(slug).ok()?)?;
         let login = tenant.logins.iter().find(|l| l.name.as_str() == user)?;
         Some((tenant, login))
+    }
+}
+
+/// Tenants that are shared are written and read as others.
+mod shared {
+    use std::collections::HashMap;
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::TenantEntry;
+    use crate::ids::Slug;
+
+    type Tenants = HashMap<Slug, Arc<TenantEntry>>;
+
+    pub(super) fn serialize<S: Serializer>(tenants: &Tenants, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(tenants.iter().map(|(slug, tenant)| (slug, tenant.as_ref())))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Tenants, D::Error> {
+        let tenants = HashMap::<Slug, TenantEntry>::deserialize(from)?;
+        Ok(tenants.into_iter().map(|(slug, tenant)| (slug, Arc::new(tenant))).collect())
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod download;
 mod holds;
+mod integrity;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub(crate) use download::{__path_bundle, __path_export, bundle, export};
 pub(crate) use holds::{
     __path_hold, __path_holds, __path_release, __path_sinks, hold, holds, release, sinks,
 };
+
+pub(crate) use integrity::{__path_integrity, integrity};
 
 /// Most stretches of a histogram.
 const MOST_BUCKETS: i64 = 1_000;

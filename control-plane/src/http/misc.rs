@@ -16,8 +16,9 @@ use crate::http::Body;
 use crate::http::auth::{self, Caller};
 use crate::http::endpoints::Scope;
 use crate::http::problem::Problem;
+use crate::installation::Installation;
 use crate::warm::WarmPool;
-use crate::{Shared, policies, tenants, warm};
+use crate::{Shared, installation, policies, tenants, warm};
 
 /// Who the token is for.
 #[derive(Serialize, ToSchema)]
@@ -39,6 +40,18 @@ pub(crate) async fn warm_pool(
     State(shared): State<Arc<Shared>>,
 ) -> Result<Json<WarmPool>, Problem> {
     Ok(Json(warm::show(&shared).await?))
+}
+
+/// Show the whole installation, and what of it wants attention
+///
+/// Versions, proxies and their policy, tenants by state, operations, the warm pool, approvals, the audit trail's lag and
+/// the newest leak test.
+#[utoipa::path(get, path = "/installation", tag = "installation", responses((status = 200, body = Installation)))]
+pub(crate) async fn installation(
+    _: Caller,
+    State(shared): State<Arc<Shared>>,
+) -> Result<Json<Installation>, Problem> {
+    Ok(Json(installation::show(&shared).await?))
 }
 
 /// A statement to explain.
@@ -72,8 +85,12 @@ pub(crate) async fn explain(
             question.tenant
         )));
     };
-    let namespace =
-        Namespace { kind: question.kind, schema: tenant.schema, database: tenant.slug, shared: Vec::new() };
+    let namespace = Namespace {
+        kind: question.kind,
+        schema: tenant.schema,
+        database: tenant.slug,
+        shared: shared.config.shared_schemas.clone(),
+    };
     let judge = policies::judge(&shared).await?;
     let (limits, sql) = (shared.limits, question.sql);
     let explained = deep(move || palisade_policies::explain(&judge, &sql, &namespace, &limits)).await;

@@ -25,6 +25,7 @@ pub(crate) mod change;
 pub(crate) mod copy;
 pub(crate) mod create;
 pub(crate) mod rollback;
+pub(crate) mod sessions;
 pub(crate) mod switch;
 
 /// What a list of tenants is asked for.

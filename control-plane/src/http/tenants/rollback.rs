@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use palisade_catalog::ids::Slug;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -209,7 +210,7 @@ fn away_plan(shared: &Shared, tenant: &Tenant, confirm: String) -> RollbackPlan 
 ///
 /// With its data, logins and secrets, as long as its retention lasts.
 #[utoipa::path(post, path = "/tenants/{id}/undelete", tag = "tenants",
-    params(("id" = String, Path, description = "The tenant's id")),
+    params(("id" = String, Path, description = "The tenant's id, or the slug that it had, where one deleted tenant alone had it and nobody has it now")),
     request_body = Undelete, responses((status = 200, body = RolledBack)))]
 pub(crate) async fn undelete(
     caller: Caller,
@@ -220,9 +221,27 @@ pub(crate) async fn undelete(
     let slug = body.slug.as_deref().map(Slug::parse).transpose();
     let slug = slug.map_err(|e| Problem::slug(&e))?;
     let reason = short(body.reason, "reason")?;
-    let tenant = tenant(&shared, &id).await?;
+    let tenant = deleted(&shared, &id).await?;
     let operation = deletion::undelete(&shared, &tenant, slug.as_ref(), &caller.subject, &reason).await?;
     Ok(Json(result(&shared, &tenant.id, operation).await?))
+}
+
+/// The tenant that is to come back, by its id or by the slug that it had.
+async fn deleted(shared: &Shared, id: &str) -> Result<Tenant, Problem> {
+    let client = shared.pool.get().await?;
+    let meant = tenants::meant(&client, id).await?;
+    if meant.len() > 1 {
+        let each = meant.iter().map(|(id, _, at)| match at {
+            Some(at) => format!("{id} (deleted {})", at.format(&Rfc3339).unwrap_or_default()),
+            None => id.clone(),
+        });
+        let each = each.collect::<Vec<_>>().join(", ");
+        return Err(Problem::conflict(format!(
+            "{} deleted tenants had the slug \"{id}\": {each}; give the id of one",
+            meant.len()
+        )));
+    }
+    found(&client, meant.first().map_or(id, |(id, _, _)| id)).await
 }
 
 async fn tenant(shared: &Shared, id: &str) -> Result<Tenant, Problem> {
