@@ -15,6 +15,9 @@ before(async () => {
 });
 after(() => browser.close());
 
+/** How many rows the catalog has of a slug. */
+const leftOf = (name) => asPostgres(`SELECT count(*) FROM palisade_control.tenants WHERE slug = '${name}'`);
+
 const accessible = async (page, where) => assert.deepEqual(await faultsOf(page), [], where);
 
 /** Fills the wizard up to its last step. */
@@ -63,33 +66,33 @@ test("a slug that is taken is told while it is typed", async () => {
   await page.context().close();
 });
 
-// The API answers before the tenant is made now; the page that shows the failure is not settled yet.
-test(
-  "a creation that fails says so, takes everything back, and can be tried again",
-  { todo: true },
-  async () => {
-    const page = await signedIn(browser, ["admin"]);
-    const name = `${slug}-f`;
-    await asPostgres(`CREATE FUNCTION public.e2e_fail() RETURNS event_trigger LANGUAGE plpgsql
+test("a creation that fails says so, takes everything back, and can be tried again", async () => {
+  const page = await signedIn(browser, ["admin"]);
+  const name = `${slug}-f`;
+  await asPostgres(`CREATE FUNCTION public.e2e_fail() RETURNS event_trigger LANGUAGE plpgsql
     AS $$ BEGIN RAISE EXCEPTION 'made to fail'; END $$`);
-    await asPostgres(`CREATE EVENT TRIGGER e2e_fail ON ddl_command_start WHEN TAG IN ('CREATE SCHEMA')
+  await asPostgres(`CREATE EVENT TRIGGER e2e_fail ON ddl_command_start WHEN TAG IN ('CREATE SCHEMA')
     EXECUTE FUNCTION public.e2e_fail()`);
-    try {
-      await wizard(page, name);
-      await page.getByRole("button", { name: "Create tenant" }).click();
-      await page.getByRole("alert").first().waitFor();
-      await accessible(page, "failed");
-    } finally {
-      await asPostgres("DROP EVENT TRIGGER e2e_fail");
-      await asPostgres("DROP FUNCTION public.e2e_fail()");
-    }
-    const again = page.getByRole("button", { name: "Try again" });
-    if (await again.isVisible()) await again.click();
+  try {
+    await wizard(page, name);
     await page.getByRole("button", { name: "Create tenant" }).click();
-    await page.getByRole("heading", { name: `${name} is ready` }).waitFor();
-    await page.context().close();
-  },
-);
+    await page.getByText("It failed, and what it made was taken back").waitFor();
+    await page
+      .getByText(/made to fail/)
+      .first()
+      .waitFor();
+    await page.getByRole("heading", { name: `${name} could not be made` }).waitFor();
+    await accessible(page, "failed");
+  } finally {
+    await asPostgres("DROP EVENT TRIGGER e2e_fail");
+    await asPostgres("DROP FUNCTION public.e2e_fail()");
+  }
+  assert.equal(await leftOf(name), "0", "nothing of it is left in the database");
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByRole("button", { name: "Create tenant" }).click();
+  await page.getByRole("heading", { name: `${name} is ready` }).waitFor();
+  await page.context().close();
+});
 
 test("a suspension cuts a live session, and a resumption lets it in again", async () => {
   const page = await signedIn(browser, ["operator"]);
@@ -234,19 +237,19 @@ test("10,000 tenants scroll to the end with few rows drawn", async () => {
   }
   await last.waitFor();
   const rows = await page.getByRole("row").count();
-  assert.ok(rows < 60, `${rows} rows are drawn`);
-  const slowest = await list.evaluate(async (box) => {
-    let worst = 0;
-    let before = performance.now();
+  // The time is shown, not judged: it says more of the machine than of the table.
+  const [most, slowest] = await list.evaluate(async (box) => {
+    let [most, worst, before] = [0, 0, performance.now()];
     for (let frame = 0; frame < 60; frame += 1) {
       box.scrollBy(0, -2_000);
       await new Promise(requestAnimationFrame);
+      most = Math.max(most, box.querySelectorAll("[role=row], tr").length);
       worst = Math.max(worst, performance.now() - before);
       before = performance.now();
     }
-    return worst;
+    return [most, worst];
   });
   console.log(`10,000 tenants: ${rows} rows drawn, slowest of 60 frames ${Math.round(slowest)} ms`);
-  assert.ok(slowest < 500, `a frame took ${slowest} ms`);
+  assert.ok(rows < 60 && most < 60, `${rows} rows are drawn, ${most} while it scrolls`);
   await page.context().close();
 });

@@ -32,7 +32,13 @@ const PAGES = [
   ["new-migration", "/migrations/new", plan],
   ["audit", "/audit", (page) => page.getByRole("table").waitFor()],
   ["audit-event", "/audit", details],
+  ["audit-integrity", "/audit", integrity],
   ["playground", "/playground?tenant=acme", denied],
+  ["policy", "/policy", (page) => page.getByLabel("Lines", { exact: true }).waitFor()],
+  ["isolation", "/isolation", (page) => page.getByRole("heading", { name: "History" }).waitFor()],
+  ["isolation-run", "/isolation", lastRun],
+  ["approvals", "/approvals", (page) => page.getByRole("heading", { name: "Approvals" }).waitFor()],
+  ["tokens", "/tokens", (page) => page.getByRole("heading", { name: "Tokens" }).waitFor()],
 ];
 
 async function taken(page) {
@@ -63,6 +69,17 @@ async function details(page) {
   const button = page.getByRole("button", { name: /^Details of/ });
   await button.first().click();
   await page.getByRole("dialog").waitFor();
+}
+
+async function integrity(page) {
+  await page.getByRole("button", { name: /: details$/ }).click();
+  await page.getByText(/events were held to their hashes/).waitFor();
+}
+
+/** The newest leak test that passed; one must have been made. */
+async function lastRun(page) {
+  await page.getByRole("region", { name: "Leak tests (table)" }).getByRole("link").first().click();
+  await page.getByRole("heading", { name: "Attacks and leaks" }).waitFor();
 }
 
 async function denied(page) {

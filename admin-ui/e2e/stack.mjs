@@ -9,7 +9,7 @@ import { chromium } from "playwright-core";
 const { BASE_URL, PALISADE_DATABASE_URL, JWT_KEY, CHROMIUM = "/usr/bin/chromium" } = process.env;
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 /** How long a page may take for one thing, in milliseconds. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = Number(process.env.E2E_PATIENCE_MS ?? 20_000);
 
 export { BASE_URL };
 export const run = promisify(execFile);

@@ -42,6 +42,14 @@ export const routes: RouteObject[] = [
         path: "approvals",
         lazy: async () => ({ Component: (await import("./pages/approvals")).ApprovalsPage }),
       },
+      {
+        path: "isolation",
+        lazy: async () => ({ Component: (await import("./pages/isolation")).IsolationPage }),
+      },
+      {
+        path: "isolation/:id",
+        lazy: async () => ({ Component: (await import("./pages/isolation-run")).IsolationRunPage }),
+      },
       { path: "tokens", lazy: async () => ({ Component: (await import("./pages/tokens")).TokensPage }) },
       {
         path: "playground",

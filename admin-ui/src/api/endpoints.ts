@@ -43,6 +43,13 @@ export interface AuditFilter {
   action?: string;
   decision?: string;
   actor?: string;
+  session?: string;
+  operation?: string;
+  epoch?: string;
+  sqlstate?: string;
+  object?: string;
+  reason?: string;
+  fingerprint?: string;
   /** RFC 3339. */
   since?: string;
   /** RFC 3339, not included. */

@@ -31,7 +31,7 @@ export function AuditDrawer({ event, onClose }: AuditDrawerProps) {
             <Drawer.Header>
               <Drawer.Title>{event?.action ?? "Event"}</Drawer.Title>
             </Drawer.Header>
-            <Drawer.Body>{event && <EventFacts event={event} />}</Drawer.Body>
+            <Drawer.Body>{event && <EventFacts event={event} onFollow={onClose} />}</Drawer.Body>
             <Drawer.CloseTrigger asChild>
               <CloseButton size="sm" aria-label="Close" />
             </Drawer.CloseTrigger>
@@ -42,11 +42,17 @@ export function AuditDrawer({ event, onClose }: AuditDrawerProps) {
   );
 }
 
-function EventFacts({ event }: { event: AuditEvent }) {
+interface EventFactsProps {
+  event: AuditEvent;
+  /** Told when a link to other events is followed. */
+  onFollow: () => void;
+}
+
+function EventFacts({ event, onFollow }: EventFactsProps) {
   return (
     <Stack gap="5">
       <Text>{inWords(event)}</Text>
-      <Pivots event={event} />
+      <Pivots event={event} onFollow={onFollow} />
       <Facts
         facts={[
           ["Time", <Time key="at" iso={event.at} absolute />],
@@ -87,13 +93,15 @@ function TenantLink({ event }: { event: AuditEvent }) {
   );
 }
 
-/** Other events that belong to this one. */
-function Pivots({ event }: { event: AuditEvent }) {
+/** Other events that belong to this one; the list behind the drawer is narrowed to them. */
+function Pivots({ event, onFollow }: EventFactsProps) {
   return (
     <Flex gap="3" wrap="wrap" textStyle="sm">
       {pivots(event).map(({ text, query }) => (
         <Link key={text} asChild variant="underline" color="colorPalette.fg">
-          <RouterLink to={`/audit?${query}`}>{text}</RouterLink>
+          <RouterLink to={`/audit?${query}`} onClick={onFollow}>
+            {text}
+          </RouterLink>
         </Link>
       ))}
     </Flex>

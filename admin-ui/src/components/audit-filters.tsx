@@ -1,10 +1,25 @@
-import { Button, Flex, Input, NativeSelect, SimpleGrid } from "@chakra-ui/react";
+import { Button, Code, Flex, Input, NativeSelect, SimpleGrid } from "@chakra-ui/react";
+import { X } from "lucide-react";
 import { useForm } from "react-hook-form";
 import { toIso, toLocalInput } from "../lib/time";
 import { FormField } from "./form-field";
 
 /** The names in the address. */
 export const AUDIT_FILTERS = ["tenant", "action", "decision", "actor", "since", "until"] as const;
+
+/** What an event leads to: shown as marks that can be taken away. */
+export const PIVOTS = [
+  "session",
+  "operation",
+  "epoch",
+  "fingerprint",
+  "reason",
+  "sqlstate",
+  "object",
+] as const;
+
+/** Everything that the list can be narrowed to. */
+export const ALL_FILTERS = [...AUDIT_FILTERS, ...PIVOTS];
 
 export type AuditFilterValues = Record<(typeof AUDIT_FILTERS)[number], string>;
 
@@ -87,5 +102,36 @@ export function AuditFilters({ values, onChange }: AuditFiltersProps) {
         )}
       </Flex>
     </form>
+  );
+}
+
+interface AuditMarksProps {
+  values: Record<(typeof PIVOTS)[number], string>;
+  onRemove: (name: (typeof PIVOTS)[number]) => void;
+}
+
+/** What else the trail is narrowed to, each with a way to take it away. */
+export function AuditMarks({ values, onRemove }: AuditMarksProps) {
+  const given = PIVOTS.filter((name) => values[name] !== "");
+  if (given.length === 0) return null;
+  return (
+    <Flex gap="2" mb="4" wrap="wrap" role="group" aria-label="Also narrowed to">
+      {given.map((name) => (
+        <Button
+          key={name}
+          size="xs"
+          variant="outline"
+          maxW="full"
+          aria-label={`Take away ${name} ${values[name]}`}
+          onClick={() => onRemove(name)}
+        >
+          {name}{" "}
+          <Code size="sm" truncate>
+            {values[name]}
+          </Code>{" "}
+          <X aria-hidden />
+        </Button>
+      ))}
+    </Flex>
   );
 }

@@ -1,42 +1,38 @@
-import { Box, Button, Flex, SimpleGrid, Text } from "@chakra-ui/react";
+import { Box, Button, Flex, NativeSelect, SimpleGrid, Text } from "@chakra-ui/react";
 import { Download } from "lucide-react";
+import { useState } from "react";
+import type { AuditFilter } from "../api/endpoints";
+import { AUDIT_FORMATS, useAuditExport, useHistogram, type AuditFormat } from "../api/live";
 import type { AuditEvent } from "../api/schemas";
-import { asJsonLines, facet, histogram } from "../lib/audit";
-import { saveFile } from "../lib/download";
-import type { AuditFilterValues } from "./audit-filters";
+import { barsOf, facet } from "../lib/audit";
+import { saveBlob } from "../lib/download";
 import { Bars } from "./bars";
+import { Loading } from "./loading";
+import { ProblemAlert } from "./problem-alert";
 import { Section } from "./section";
 
-/** Bars of the histogram. */
-const BARS = 30;
 /** Values that are shown of each facet. */
 const VALUES = 5;
 const FACETS = ["action", "decision", "actor", "tenant"] as const;
 
 interface AuditSummaryProps {
+  /** What the list is narrowed to. */
+  filter: Omit<AuditFilter, "cursor" | "limit">;
   /** The events of this page. */
   events: AuditEvent[];
-  onPick: (changes: Partial<AuditFilterValues>) => void;
+  onPick: (changes: Partial<Record<"since" | "until" | (typeof FACETS)[number], string>>) => void;
 }
 
-/** The page's events over time and by their values, each a way to narrow the list. */
-export function AuditSummary({ events, onPick }: AuditSummaryProps) {
+/** All that fits, over time and as a file; the page's events by their values. Each is a way to narrow the list. */
+export function AuditSummary({ filter, events, onPick }: AuditSummaryProps) {
   return (
     <Box mb="5">
-      <Section
-        title="On this page"
-        actions={
-          <Button
-            size="xs"
-            variant="outline"
-            onClick={() => saveFile("audit.jsonl", "application/jsonl", asJsonLines(events))}
-          >
-            <Download aria-hidden /> Export {events.length}
-          </Button>
-        }
-      >
-        <Bars bars={histogram(events, BARS)} onPick={({ from, to }) => onPick({ since: from, until: to })} />
-        <SimpleGrid columns={{ base: 1, sm: 2, lg: 4 }} gap="4" mt="4">
+      <Section title={filter.since ? "Over time" : "The last 24 hours"} actions={<Export filter={filter} />}>
+        <OverTime filter={filter} onPick={onPick} />
+        <Text textStyle="sm" color="fg.muted" mt="5" mb="2">
+          Of the {events.length.toLocaleString()} events on this page:
+        </Text>
+        <SimpleGrid columns={{ base: 1, sm: 2, lg: 4 }} gap="4">
           {FACETS.map((field) => (
             <Facet key={field} field={field} events={events} onPick={onPick} />
           ))}
@@ -46,7 +42,54 @@ export function AuditSummary({ events, onPick }: AuditSummaryProps) {
   );
 }
 
-interface FacetProps extends AuditSummaryProps {
+function OverTime({ filter, onPick }: Omit<AuditSummaryProps, "events">) {
+  const histogram = useHistogram(filter);
+  if (histogram.isPending) return <Loading what="counts" />;
+  if (histogram.isError) {
+    return <ProblemAlert error={histogram.error} onRetry={() => void histogram.refetch()} />;
+  }
+  const bars = barsOf(histogram.data, filter.since ?? "", filter.until ?? "");
+  if (bars.length === 0) return <Text color="fg.muted">Nothing in this time.</Text>;
+  return <Bars bars={bars} onPick={({ from, to }) => onPick({ since: from, until: to })} />;
+}
+
+function Export({ filter }: { filter: AuditFilter }) {
+  const { mutate, ...file } = useAuditExport();
+  const [format, setFormat] = useState<AuditFormat>("jsonl");
+  return (
+    <Box>
+      <Flex gap="2" align="center" wrap="wrap">
+        <NativeSelect.Root size="xs" w="8rem">
+          <NativeSelect.Field
+            aria-label="Format of the export"
+            value={format}
+            onChange={(event) => setFormat(event.target.value as AuditFormat)}
+          >
+            {Object.entries(AUDIT_FORMATS).map(([name, text]) => (
+              <option key={name} value={name}>
+                {text}
+              </option>
+            ))}
+          </NativeSelect.Field>
+          <NativeSelect.Indicator />
+        </NativeSelect.Root>
+        <Button
+          size="xs"
+          variant="outline"
+          loading={file.isPending}
+          onClick={() =>
+            mutate({ filter, format }, { onSuccess: (blob) => saveBlob(`audit.${format}`, blob) })
+          }
+        >
+          <Download aria-hidden /> Export all that fit
+        </Button>
+      </Flex>
+      {file.isError && <ProblemAlert error={file.error} />}
+    </Box>
+  );
+}
+
+interface FacetProps extends Pick<AuditSummaryProps, "events" | "onPick"> {
   field: (typeof FACETS)[number];
 }
 

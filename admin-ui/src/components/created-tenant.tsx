@@ -26,9 +26,11 @@ export function CreatedTenantView({ created, onRetry }: CreatedTenantProps) {
 function Created({ tenant, created, onRetry }: CreatedTenantProps & { tenant: Tenant }) {
   const { credentials } = created;
   const status = useTenantStatus(tenant.id);
-  const operation = status.data?.operation ?? created.operation;
-  const state = status.data?.observed_state ?? tenant.observed_state;
-  const failed = operation?.state === "failed" || state === "failed";
+  const [ended, setEnded] = useState<Operation | null>(null);
+  const operation = ended ?? status.data?.operation ?? created.operation;
+  // A tenant that could not be made is gone: its operation alone tells of it.
+  const failed = operation?.state === "failed" || operation?.state === "cancelled";
+  const state = failed ? "failed" : (status.data?.observed_state ?? tenant.observed_state);
   const [stored, setStored] = useState(credentials.length === 0);
   const head = useRef<HTMLDivElement>(null);
   useEffect(() => head.current?.querySelector("h1")?.focus(), []);
@@ -61,7 +63,7 @@ function Created({ tenant, created, onRetry }: CreatedTenantProps & { tenant: Te
             )}
           </Section>
         )}
-        {operation && <Steps operation={operation} mayLeave={stored} />}
+        {operation && <Steps operation={operation} mayLeave={stored} onEnd={setEnded} />}
       </Stack>
     </div>
   );
@@ -72,7 +74,13 @@ function titleOf(state: string, failed: boolean): string {
   return state === "active" ? "is ready" : "is being made";
 }
 
-function Steps({ operation, mayLeave }: { operation: Operation; mayLeave: boolean }) {
+interface StepsProps {
+  operation: Operation;
+  mayLeave: boolean;
+  onEnd: (operation: Operation) => void;
+}
+
+function Steps({ operation, mayLeave, onEnd }: StepsProps) {
   return (
     <Section title={operation.state === "running" ? "What is done" : "What was done"}>
       {operation.state === "running" && (
@@ -82,7 +90,7 @@ function Steps({ operation, mayLeave }: { operation: Operation; mayLeave: boolea
             : "It goes on by itself. Store the connection strings, then you can leave this page."}
         </Text>
       )}
-      <LiveOperation operation={operation} />
+      <LiveOperation operation={operation} onEnd={onEnd} />
     </Section>
   );
 }

@@ -24,6 +24,7 @@ const PAGES = [
   { to: "/audit", text: "Audit" },
   { to: "/policy", text: "Policy" },
   { to: "/playground", text: "Playground" },
+  { to: "/isolation", text: "Isolation" },
   { to: "/approvals", text: "Approvals" },
   { to: "/tokens", text: "Tokens" },
 ];
@@ -58,7 +59,7 @@ function Header() {
   return (
     <Box as="header" bg="bg.panel" borderBottomWidth="1px" position="sticky" top="0" zIndex="docked">
       <Container maxW="6xl">
-        <Flex align="center" columnGap="6" wrap="wrap">
+        <Flex align="center" columnGap="4" wrap="wrap">
           <Logo />
           <Flex
             as="nav"
@@ -72,7 +73,7 @@ function Header() {
               <Link
                 key={to}
                 asChild
-                px={{ base: "2", sm: "3" }}
+                px="2"
                 py="3"
                 color="fg.muted"
                 borderBottomWidth="2px"
@@ -106,7 +107,7 @@ function Account() {
           color="fg.muted"
           truncate
           hideBelow="sm"
-          maxW={{ base: "6rem", md: "14rem" }}
+          maxW={{ base: "6rem", md: "8rem" }}
           title={`${data.subject}: ${data.roles.join(", ")}`}
         >
           {data.subject} ({data.roles.join(", ")})

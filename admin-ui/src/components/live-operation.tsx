@@ -1,16 +1,27 @@
 import { Box, Button, Flex, Text } from "@chakra-ui/react";
 import { Radio } from "lucide-react";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import type { Operation } from "../api/schemas";
 import { useTimeline } from "../api/use-timeline";
 import type { Connection } from "../api/watch";
 import { localTime } from "../lib/time";
-import type { LogLine } from "../lib/timeline";
+import { isOver, type LogLine } from "../lib/timeline";
 import { OperationSteps } from "./operation-steps";
 
+interface LiveOperationProps {
+  operation: Operation;
+  /** Told once the operation has ended, whatever becomes of what it was about. */
+  onEnd?: (operation: Operation) => void;
+}
+
 /** An operation as it happens, with its log. */
-export function LiveOperation({ operation }: { operation: Operation }) {
+export function LiveOperation({ operation, onEnd }: LiveOperationProps) {
   const { operation: shown, log, connection } = useTimeline(operation);
+  const over = isOver(shown);
+  useEffect(() => {
+    if (over) onEnd?.(shown);
+    // It ends once.
+  }, [over]);
   return (
     <Box>
       {shown.state === "running" && <ConnectionLine connection={connection} />}

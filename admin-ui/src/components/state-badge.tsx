@@ -7,6 +7,7 @@ import {
   CircleX,
   Cog,
   Flame,
+  ShieldAlert,
   ShieldCheck,
   Trash2,
   type LucideIcon,
@@ -55,8 +56,21 @@ const RUNS: Record<string, Look> = {
   failed: { icon: CircleX, color: "red" },
   aborted: { icon: Ban, color: "red" },
   cancelled: { icon: Ban, color: "gray" },
+  passed: { icon: ShieldCheck, color: "green" },
+  leaked: { icon: ShieldAlert, color: "red" },
   skipped: { icon: CircleDashed, color: "gray" },
 };
+
+/** What a client's session does. */
+const SESSIONS: Record<string, Look> = {
+  idle: { icon: CircleDashed, color: "gray" },
+  waiting: { icon: CirclePause, color: "orange" },
+  active: { icon: Cog, color: "blue" },
+};
+
+export function SessionBadge({ state }: { state: string }) {
+  return <LookBadge look={SESSIONS[state] ?? UNKNOWN} text={state} />;
+}
 
 export function RunBadge({ state }: { state: string }) {
   return <LookBadge look={RUNS[state] ?? UNKNOWN} text={state} />;

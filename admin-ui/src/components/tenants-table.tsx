@@ -1,9 +1,11 @@
-import { Box, Checkbox, Flex, Link, Text } from "@chakra-ui/react";
+import { Badge, Box, Checkbox, Flex, Link, Text } from "@chakra-ui/react";
 import { tableFeatures, useTable, type ColumnDef } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef } from "react";
 import { Link as RouterLink } from "react-router";
+import type { Usage } from "../api/live";
 import type { Tenant } from "../api/schemas";
+import { bytes } from "../lib/bytes";
 import { StateBadge } from "./state-badge";
 import { Time } from "./time";
 
@@ -16,17 +18,25 @@ const AHEAD = 20;
 
 const features = tableFeatures({});
 
-const COLUMNS: ColumnDef<typeof features, Tenant, any>[] = [
+/** A tenant with what is asked for beside the list; each may come later, or not at all. */
+export interface TenantRow extends Tenant {
+  usage?: Usage;
+  /** Whether it differs from its template; not known where it was not compared. */
+  drifted?: boolean;
+}
+
+const COLUMNS: ColumnDef<typeof features, TenantRow, any>[] = [
   { id: "tenant", header: "Tenant", cell: ({ row }) => <TenantName tenant={row.original} /> },
   { id: "state", header: "State", cell: ({ row }) => <StateBadge state={row.original.observed_state} /> },
   { id: "plan", header: "Plan", cell: ({ row }) => row.original.plan },
   {
     id: "template",
-    header: "Template",
+    header: "Version",
     cell: ({ row }) => `${row.original.template} v${row.original.template_version}`,
   },
-  { id: "cluster", header: "Cluster", cell: ({ row }) => row.original.cluster },
-  { id: "updated", header: "Changed", cell: ({ row }) => <Time iso={row.original.updated_at} /> },
+  { id: "drift", header: "Drift", cell: ({ row }) => <Drift drifted={row.original.drifted} /> },
+  { id: "size", header: "Size", cell: ({ row }) => bytes(row.original.usage?.bytes) },
+  { id: "active", header: "Last activity", cell: ({ row }) => <Time iso={row.original.usage?.active_at} /> },
 ];
 
 /** Columns that leave when the screen gets narrow, and how wide each is. */
@@ -35,9 +45,19 @@ const LOOK: Record<string, { flex: string; display?: Record<string, string> }> =
   state: { flex: "0 0 8.5rem" },
   plan: { flex: "1 1 0", display: { base: "none", md: "block" } },
   template: { flex: "1.3 1 0", display: { base: "none", lg: "block" } },
-  cluster: { flex: "1 1 0", display: { base: "none", lg: "block" } },
-  updated: { flex: "0 0 10.5rem", display: { base: "none", md: "block" } },
+  drift: { flex: "0 0 6rem", display: { base: "none", lg: "block" } },
+  size: { flex: "0 0 6.5rem", display: { base: "none", md: "block" } },
+  active: { flex: "0 0 9.5rem", display: { base: "none", md: "block" } },
 };
+
+function Drift({ drifted }: { drifted?: boolean }) {
+  if (drifted === undefined) return <>–</>;
+  return (
+    <Badge colorPalette={drifted ? "orange" : "gray"} variant="subtle">
+      {drifted ? "differs" : "none"}
+    </Badge>
+  );
+}
 
 function TenantName({ tenant }: { tenant: Tenant }) {
   return (
@@ -57,7 +77,7 @@ function TenantName({ tenant }: { tenant: Tenant }) {
 }
 
 interface TenantsTableProps {
-  tenants: Tenant[];
+  tenants: TenantRow[];
   /** Tenants that are marked, by id. */
   selected: ReadonlySet<string>;
   onSelect: (ids: string[], on: boolean) => void;

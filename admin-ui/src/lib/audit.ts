@@ -1,4 +1,5 @@
-/** Audit events for people: in words, counted, drawn over time, and as a file. */
+/** Audit events for people: in words, counted, and drawn over time. */
+import type { Histogram } from "../api/live";
 import type { AuditEvent } from "../api/schemas";
 import { words } from "./states";
 
@@ -21,7 +22,8 @@ export interface Pivot {
 }
 
 /** Ways from an event to others that the API can filter by. */
-export function pivots({ actor, tenant_id, action, at }: AuditEvent): Pivot[] {
+export function pivots(event: AuditEvent): Pivot[] {
+  const { actor, tenant_id, action, at, session, operation, epoch, fingerprint, reason } = event;
   const around = Date.parse(at);
   const minute = 60_000;
   const span = {
@@ -33,6 +35,11 @@ export function pivots({ actor, tenant_id, action, at }: AuditEvent): Pivot[] {
     query: new URLSearchParams(filter).toString(),
   });
   return [
+    ...(session ? [pivot("Same session", { session })] : []),
+    ...(operation ? [pivot("Same operation", { operation })] : []),
+    ...(epoch != null ? [pivot(`Policy epoch ${epoch}`, { epoch: String(epoch) })] : []),
+    ...(fingerprint ? [pivot("Same statement shape", { fingerprint })] : []),
+    ...(reason ? [pivot("Same reason", { reason })] : []),
     pivot("Same actor", { actor }),
     ...(tenant_id ? [pivot("Same tenant", { tenant: tenant_id })] : []),
     pivot("Same action", { action }),
@@ -61,26 +68,23 @@ export interface Bar {
   denied: number;
 }
 
-/** Events over the time between the first and the last, in equal bars. */
-export function histogram(events: AuditEvent[], bars: number): Bar[] {
-  const times = events.map(({ at }) => Date.parse(at)).filter((ms) => !Number.isNaN(ms));
-  if (times.length === 0) return [];
-  const first = Math.min(...times);
-  const width = Math.max(1, Math.ceil((Math.max(...times) - first + 1) / bars));
-  const result = Array.from({ length: bars }, (_, i) => ({
-    from: new Date(first + i * width).toISOString(),
-    to: new Date(first + (i + 1) * width).toISOString(),
-    allowed: 0,
-    denied: 0,
-  }));
-  for (const { at, decision } of events) {
-    const bar = result[Math.floor((Date.parse(at) - first) / width)];
-    if (bar) bar[decision === "allow" ? "allowed" : "denied"] += 1;
-  }
-  return result;
-}
+/** Most bars that are drawn. */
+const MOST_BARS = 120;
 
-/** One event a line, as JSON. */
-export function asJsonLines(events: AuditEvent[]): string {
-  return events.map((event) => `${JSON.stringify(event)}\n`).join("");
+/** Counts by time as bars without gaps, from `since` to `until` (RFC 3339) where they are given. */
+export function barsOf({ bucket_seconds, items }: Histogram, since: string, until: string): Bar[] {
+  const width = bucket_seconds * 1_000;
+  const bucket = (iso: string) => Math.floor(Date.parse(iso) / width);
+  const counted = new Map(items.map(({ at, allow, deny }) => [bucket(at), { allow, deny }]));
+  const known = [...counted.keys()];
+  const from = since ? bucket(since) : Math.min(...known);
+  const to = until ? bucket(until) : Math.max(...known);
+  if (known.length === 0 || !Number.isFinite(from) || !Number.isFinite(to)) return [];
+  const first = Math.max(from, to - MOST_BARS + 1);
+  return Array.from({ length: to - first + 1 }, (_, i) => ({
+    from: new Date((first + i) * width).toISOString(),
+    to: new Date((first + i + 1) * width).toISOString(),
+    allowed: counted.get(first + i)?.allow ?? 0,
+    denied: counted.get(first + i)?.deny ?? 0,
+  }));
 }

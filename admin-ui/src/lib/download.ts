@@ -1,8 +1,3 @@
-/** Gives the browser a text to save as a file. */
-export function saveFile(name: string, type: string, text: string) {
-  saveBlob(name, new Blob([text], { type }));
-}
-
 /** Gives the browser what was received to save as a file. */
 export function saveBlob(name: string, blob: Blob) {
   const url = URL.createObjectURL(blob);

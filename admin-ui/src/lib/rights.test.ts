@@ -24,6 +24,8 @@ const ENDPOINTS: Record<Action, string> = {
   "tenant.export": "POST /tenants/{id}/export",
   "tenant.clone": "POST /tenants/{id}/clone",
   "token.manage": "POST /tokens",
+  "session.terminate": "DELETE /tenants/{id}/sessions/{session}",
+  "isolation.start": "POST /isolation-runs",
   "audit.read": "GET /audit",
 };
 const ROLES = ["viewer", "auditor", "operator", "security", "admin", "owner"];

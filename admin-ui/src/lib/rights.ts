@@ -27,6 +27,8 @@ export const RIGHTS = {
   "tenant.export": CHIEFS,
   "tenant.clone": CHIEFS,
   "token.manage": ["security", ...CHIEFS],
+  "session.terminate": CHANGERS,
+  "isolation.start": ["security", ...CHIEFS],
   "audit.read": ["auditor", "security", ...CHIEFS],
 } as const satisfies Record<string, readonly string[]>;
 

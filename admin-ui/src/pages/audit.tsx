@@ -3,11 +3,12 @@ import { useState } from "react";
 import { useAudit, useRefusal, useWhoami } from "../api/queries";
 import type { AuditEvent } from "../api/schemas";
 import { AuditDrawer } from "../components/audit-drawer";
-import { AUDIT_FILTERS, AuditFilters } from "../components/audit-filters";
+import { ALL_FILTERS, AuditFilters, AuditMarks } from "../components/audit-filters";
 import { AuditSummary } from "../components/audit-summary";
 import { DataTable, type Columns } from "../components/data-table";
 import { Empty } from "../components/empty";
 import { Forbidden } from "../components/forbidden";
+import { IntegrityBadge } from "../components/integrity-badge";
 import { Loading } from "../components/loading";
 import { PageHead } from "../components/page-head";
 import { Pager } from "../components/pager";
@@ -76,21 +77,30 @@ export function AuditPage() {
 }
 
 function Trail() {
-  const { values, setFilters, cursor, setCursor, active } = useFilters(AUDIT_FILTERS);
+  const { values, setFilters, cursor, setCursor, active } = useFilters(ALL_FILTERS);
   const audit = useAudit({ ...values, cursor, limit: PAGE });
   const [opened, setOpened] = useState<AuditEvent | null>(null);
   const rows = audit.data?.items.map((event) => ({ ...event, onOpen: () => setOpened(event) })) ?? [];
   return (
     <>
-      <PageHead title="Audit" description={`Newest first. Times are in ${localZone()}.`} />
+      <PageHead
+        title="Audit"
+        description={`Newest first. Times are in ${localZone()}.`}
+        actions={<IntegrityBadge />}
+      />
       <AuditFilters key={JSON.stringify(values)} values={values} onChange={setFilters} />
+      <AuditMarks values={values} onRemove={(name) => setFilters({ [name]: "" })} />
       <SavedViews list="audit" />
       {audit.isPending && <Loading what="events" />}
       {audit.isError && <ProblemAlert error={audit.error} onRetry={() => void audit.refetch()} />}
       {audit.data && !audit.isError && (
         <>
           {rows.length > 0 && (
-            <AuditSummary events={audit.data.items} onPick={(changes) => setFilters(changes)} />
+            <AuditSummary
+              filter={values}
+              events={audit.data.items}
+              onPick={(changes) => setFilters(changes)}
+            />
           )}
           {rows.length > 0 ? (
             <DataTable

@@ -1,23 +1,25 @@
 import { Box, Link, List, SimpleGrid, Stack, Text } from "@chakra-ui/react";
+import { useState } from "react";
 import { Link as RouterLink } from "react-router";
 import { problemOf } from "../api/client";
+import { useHistogram, useIntegrity } from "../api/live";
 import { useMigrations } from "../api/migration-queries";
-import { useAudit, useFleetDrift, useOperations, useRefusal, useTenants, useWarmPool } from "../api/queries";
+import { useFleetDrift, useOperations, useRefusal, useTenants, useWarmPool } from "../api/queries";
 import { Bars } from "../components/bars";
 import { Facts } from "../components/facts";
+import { IntegrityBadge } from "../components/integrity-badge";
 import { Loading } from "../components/loading";
 import { PageHead } from "../components/page-head";
 import { ProblemAlert } from "../components/problem-alert";
 import { Section } from "../components/section";
 import { RunBadge, StateBadge } from "../components/state-badge";
 import { Time } from "../components/time";
-import { histogram } from "../lib/audit";
+import { barsOf } from "../lib/audit";
 
 /** Tenants that are counted for each state: the API's largest page. More are told as "200 or more". */
 const COUNTED = 200;
-/** Denials that the chart is made of. */
-const DENIALS = 200;
-const BARS = 24;
+/** The time that the chart of denials covers, in milliseconds. */
+const SPAN_MS = 24 * 3_600_000;
 const STATES = ["active", "suspended", "failed", "provisioning", "purging"];
 
 /** What runs, what was denied, and what needs somebody. */
@@ -30,6 +32,7 @@ export function HomePage() {
         <Attention />
         <InFlight />
         <Denials />
+        <AuditHealth />
       </SimpleGrid>
     </>
   );
@@ -157,23 +160,49 @@ function InFlight() {
 function Denials() {
   const refused = useRefusal("audit.read");
   return (
-    <Section title="Newest denials">
+    <Section title="Denials of the last 24 hours">
       {refused ? <Text color="fg.muted">{refused}</Text> : <DenialChart />}
     </Section>
   );
 }
 
 function DenialChart() {
-  const audit = useAudit({ decision: "deny", limit: DENIALS });
-  if (audit.isPending) return <Loading what="denials" />;
-  if (audit.isError) return <ProblemAlert error={audit.error} onRetry={() => void audit.refetch()} />;
-  if (audit.data.items.length === 0) return <Text color="fg.muted">Nothing was denied.</Text>;
+  const [since] = useState(() => new Date(Date.now() - SPAN_MS).toISOString());
+  const denials = useHistogram({ decision: "deny", since });
+  if (denials.isPending) return <Loading what="denials" />;
+  if (denials.isError) return <ProblemAlert error={denials.error} onRetry={() => void denials.refetch()} />;
+  const bars = barsOf(denials.data, since, new Date().toISOString());
   return (
     <>
-      <Bars bars={histogram(audit.data.items, BARS)} />
+      {bars.length > 0 ? <Bars bars={bars} /> : <Text color="fg.muted">Nothing was denied.</Text>}
       <Link asChild variant="underline" color="colorPalette.fg" textStyle="sm" mt="3">
         <RouterLink to="/audit?decision=deny">All denials</RouterLink>
       </Link>
     </>
+  );
+}
+
+function AuditHealth() {
+  const refused = useRefusal("audit.read");
+  return (
+    <Section title="Audit trail" actions={refused === null && <IntegrityBadge />}>
+      {refused ? <Text color="fg.muted">{refused}</Text> : <Health />}
+    </Section>
+  );
+}
+
+function Health() {
+  const { data, isPending, isError, error, refetch } = useIntegrity();
+  if (isPending) return <Loading what="the audit trail's state" />;
+  if (isError) return <ProblemAlert error={error} onRetry={() => void refetch()} />;
+  return (
+    <Facts
+      facts={[
+        ["Events", data.size.toLocaleString()],
+        ["Signed", `${data.signed.toLocaleString()} of ${data.size.toLocaleString()}`],
+        ["Last signed", data.signed_at && <Time key="at" iso={data.signed_at} />],
+        ["Waiting for a number", data.unnumbered.toLocaleString()],
+      ]}
+    />
   );
 }

@@ -10,6 +10,7 @@ import { CopyButton } from "../components/copy-button";
 import { DangerZone } from "../components/danger-zone";
 import { Facts } from "../components/facts";
 import { SettingsSection } from "../components/limits-editor";
+import { LiveSessions } from "../components/live-sessions";
 import { Loading } from "../components/loading";
 import { Logins } from "../components/logins";
 import { LiveOperation } from "../components/live-operation";
@@ -19,6 +20,7 @@ import { ProblemAlert } from "../components/problem-alert";
 import { Section } from "../components/section";
 import { StateBadge } from "../components/state-badge";
 import { SchemaSection, TenantAudit, TenantOperations } from "../components/tenant-history";
+import { TenantMetrics } from "../components/tenant-metrics";
 import { SwitchDialog } from "../components/switch-dialog";
 import { Time } from "../components/time";
 import { actionsIn } from "../lib/states";
@@ -60,7 +62,9 @@ function TenantView({ tenant, reload }: { tenant: Tenant; reload: () => void }) 
         <Stack gap="5" flex="3" w="full" minW="0">
           <Overview tenant={shown} />
           <Logins tenant={shown} />
+          {state === "active" && <LiveSessions tenant={shown} />}
           <SettingsSection tenant={shown} />
+          <TenantMetrics tenant={shown} />
           <TenantAudit tenant={shown} />
         </Stack>
         <Stack gap="5" flex="2" w="full" minW="0">

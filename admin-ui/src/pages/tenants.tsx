@@ -2,8 +2,9 @@ import { Button, Flex, Input, NativeSelect, Text } from "@chakra-ui/react";
 import { Plus } from "lucide-react";
 import { useCallback, useEffect, useMemo, useState } from "react";
 import { useNavigate } from "react-router";
-import { useAllTenants } from "../api/queries";
-import { OBSERVED_STATES } from "../api/schemas";
+import { useUsage } from "../api/live";
+import { useAllTenants, useFleetDrift } from "../api/queries";
+import { OBSERVED_STATES, type Tenant } from "../api/schemas";
 import { ActionButton } from "../components/action-button";
 import { BulkBar } from "../components/bulk-bar";
 import { Empty } from "../components/empty";
@@ -12,7 +13,7 @@ import { Loading } from "../components/loading";
 import { PageHead } from "../components/page-head";
 import { ProblemAlert } from "../components/problem-alert";
 import { SavedViews } from "../components/saved-views";
-import { TenantsTable } from "../components/tenants-table";
+import { TenantsTable, type TenantRow } from "../components/tenants-table";
 import { useFilters } from "../lib/filters";
 
 /** How long the search waits for the next letter, in milliseconds. */
@@ -50,7 +51,8 @@ function List({ filter, filtered, onClear }: ListProps) {
   const tenants = useAllTenants(filter);
   const { fetchNextPage } = tenants;
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
-  const rows = useMemo(() => tenants.data?.pages.flatMap((page) => page.items) ?? [], [tenants.data]);
+  const loaded = useMemo(() => tenants.data?.pages.flatMap((page) => page.items) ?? [], [tenants.data]);
+  const rows = useRows(loaded);
   const more = useCallback(() => void fetchNextPage(), [fetchNextPage]);
   const select = (ids: string[], on: boolean) =>
     setSelected((before) => {
@@ -80,6 +82,24 @@ function List({ filter, filtered, onClear }: ListProps) {
       {tenants.isError && <ProblemAlert error={tenants.error} onRetry={more} />}
     </>
   );
+}
+
+/** The tenants with their drift and their use. */
+function useRows(tenants: Tenant[]): TenantRow[] {
+  const ids = useMemo(() => tenants.map(({ id }) => id), [tenants]);
+  const usage = useUsage(ids);
+  const drift = useFleetDrift().data;
+  return useMemo(() => {
+    const drifted = new Set(drift?.items.map(({ tenant_id }) => tenant_id));
+    // Only of a fleet that was looked at as a whole is it known who does not differ.
+    const whole = drift !== undefined && !drift.next_cursor;
+    const compared = ({ observed_state }: Tenant) => ["active", "suspended"].includes(observed_state);
+    return tenants.map((tenant) => ({
+      ...tenant,
+      usage: usage.get(tenant.id),
+      drifted: drifted.has(tenant.id) || (whole && compared(tenant) ? false : undefined),
+    }));
+  }, [tenants, usage, drift]);
 }
 
 function NewTenantButton() {
