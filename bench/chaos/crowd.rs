@@ -1,7 +1,7 @@
 //! The clients' lives: connect, do things, leave or vanish, come again.
 
 use crate::act::{ACTS, Act, Actor};
-use crate::tenants::World;
+use crate::tenants::{Tenant, World};
 use crate::wire::{Trouble, Wire};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -19,7 +19,8 @@ const PAUSE: u64 = 60;
 pub(crate) async fn live(world: Arc<World>, number: usize, seed: u64, until: Instant) {
     let mut rng = StdRng::seed_from_u64(seed.wrapping_add(number as u64));
     while Instant::now() < until {
-        if let Err(trouble) = connection(&world, number, &mut rng, until).await {
+        let tenant = &world.tenants[number % world.tenants.len()];
+        if let Err(trouble) = connection(&world, tenant, &mut rng, until).await {
             match trouble {
                 Trouble::Lost(why) if world.calm => {
                     world.tally.found(format!("client {number} lost its connection: {why}"))
@@ -33,8 +34,12 @@ pub(crate) async fn live(world: Arc<World>, number: usize, seed: u64, until: Ins
 }
 
 /// One connection from login to end.
-async fn connection(world: &World, number: usize, rng: &mut StdRng, until: Instant) -> Result<(), Trouble> {
-    let tenant = &world.tenants[number % world.tenants.len()];
+pub(crate) async fn connection(
+    world: &World,
+    tenant: &Tenant,
+    rng: &mut StdRng,
+    until: Instant,
+) -> Result<(), Trouble> {
     let oracle = world.oracle(tenant);
     let wire = match Wire::open(&tenant.address, oracle).await {
         Err(Trouble::Lost(_)) if tenant.suspended.load(Ordering::SeqCst) => {

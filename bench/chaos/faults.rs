@@ -1,4 +1,5 @@
-//! What goes wrong during the storm: servers killed, tenants suspended and resumed, cancels for nobody.
+//! What goes wrong during the storm: servers killed, tenants suspended and resumed, cancels for nobody; and what must not
+//! be noticed: the configuration read again, server connections changed, the policy put in force anew.
 
 use crate::tenants::{World, query};
 use crate::wire::cancel;
@@ -23,9 +24,12 @@ pub(crate) async fn run(world: Arc<World>, seed: u64, until: Instant) {
     let mut rng = StdRng::seed_from_u64(seed ^ 0x00fa_0175);
     while Instant::now() < until {
         tokio::time::sleep(BETWEEN).await;
-        let done = match rng.random_range(0..10) {
+        let done = match rng.random_range(0..13) {
             // Cancels of strangers disturb nobody, not even in calm weather.
             0..=2 => strangers(&world, &mut rng).await,
+            10 => console(&world, "RELOAD", "reloads").await,
+            11 => console(&world, "RECONNECT", "all server connections changed").await,
+            12 => policy(&world).await,
             _ if world.calm => Ok(()),
             3..=8 => kill(&world).await,
             _ => suspend(&world, &mut rng).await,
@@ -39,6 +43,24 @@ pub(crate) async fn run(world: Arc<World>, seed: u64, until: Instant) {
 async fn kill(world: &World) -> anyhow::Result<()> {
     query(&world.admin, KILL_ONE).await?;
     world.tally.fault("servers killed");
+    Ok(())
+}
+
+async fn console(world: &World, words: &str, what: &'static str) -> anyhow::Result<()> {
+    query(&world.console, words).await?;
+    world.tally.fault(what);
+    Ok(())
+}
+
+/// The policy in force once more, under a new epoch: every verdict is asked again.
+async fn policy(world: &World) -> anyhow::Result<()> {
+    let api = world.api.clone();
+    tokio::task::spawn_blocking(move || {
+        let now = api.call("GET", "/policy", &json!({}))?;
+        api.call("POST", "/policy", &json!({ "policy": now["policy"], "comment": "chaos" }))
+    })
+    .await??;
+    world.tally.fault("policies put in force");
     Ok(())
 }
 

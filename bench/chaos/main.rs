@@ -3,7 +3,9 @@
 //! - `oracle`: whose tokens stand in an answer. Pure.
 //! - `wire`: a raw connection that cuts what it sends wherever it likes.
 //! - `act`: what clients do, and what they must get.
-//! - `crowd`: the clients' lives; `faults`: servers killed, tenants suspended, cancels for nobody.
+//! - `crowd`: the clients' lives; `faults`: servers killed, tenants suspended, cancels for nobody, reloads, new policies.
+//! - `guests`: tenants that are made meanwhile, used, and dropped under their clients.
+//! - `upgrades`: a proxy of the run's own that new processes take over.
 //! - `tenants`: the tenants, made through the API; `tally`: what was done and what was wrong.
 //! - `settle`: after the storm: rows balance, nobody is left, everybody is served.
 //!
@@ -13,10 +15,12 @@
 mod act;
 mod crowd;
 mod faults;
+mod guests;
 mod oracle;
 mod settle;
 mod tally;
 mod tenants;
+mod upgrades;
 mod wire;
 
 use clap::Parser;
@@ -49,6 +53,9 @@ struct Arguments {
     /// Without servers killed and tenants suspended: then no error at all is forgiven
     #[arg(long)]
     calm: bool,
+    /// Let the clients use a proxy of the run's own, which a new process takes over every few seconds: the palisade program
+    #[arg(long, value_name = "PROGRAM")]
+    upgrades: Option<PathBuf>,
 }
 
 fn say(text: &str) {
@@ -65,12 +72,18 @@ async fn main() -> anyhow::Result<()> {
         arguments.tenants, arguments.clients, arguments.duration
     ));
     let env = tenants::read_env(&arguments.env)?;
-    let world = Arc::new(tenants::World::make(&env, arguments.tenants, arguments.calm).await?);
+    let own =
+        arguments.upgrades.as_deref().map(|program| upgrades::Own::start(program, &arguments.env, &env));
+    let own = own.transpose()?;
+    let host = own.as_ref().map(upgrades::Own::host);
+    let world = Arc::new(tenants::World::make(&env, arguments.tenants, arguments.calm, host).await?);
     let until = Instant::now() + Duration::from_secs(arguments.duration);
     let clients: Vec<_> = (0..arguments.clients)
         .map(|n| tokio::spawn(crowd::live(Arc::clone(&world), n, seed, until)))
         .collect();
     let faults = tokio::spawn(faults::run(Arc::clone(&world), seed, until));
+    let guests = tokio::spawn(guests::run(Arc::clone(&world), seed, until));
+    let upgraded = tokio::spawn(upgrades::run(own, Arc::clone(&world), until));
     while Instant::now() < until {
         tokio::time::sleep(PROGRESS.min(until.saturating_duration_since(Instant::now()))).await;
         say(&world.tally.progress());
@@ -79,7 +92,11 @@ async fn main() -> anyhow::Result<()> {
         client.await?;
     }
     faults.await?;
-    settle::check(&world, &env).await;
+    guests.await?;
+    let own = upgraded.await?;
+    let metrics =
+        own.as_ref().map(upgrades::Own::metrics).or_else(|| env.get("PALISADE_METRICS_URL").cloned());
+    settle::check(&world, metrics.as_deref()).await;
     settle::remove(&world);
     say(&world.tally.summary());
     match world.tally.wrong() {

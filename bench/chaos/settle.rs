@@ -1,8 +1,6 @@
 //! After the storm: rows balance, nobody is left, everybody is served.
 
 use crate::tenants::{Tenant, World, query};
-use serde_json::json;
-use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -15,7 +13,7 @@ const OPEN_TRANSACTIONS: &str = "SELECT count(*) FROM pg_stat_activity WHERE use
 const SESSION_LOCKS: &str = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.usename ~ '^t_[a-z2-7]{20}_l_' AND l.locktype = 'advisory'";
 
 /// Checks everything that must hold when all clients have left.
-pub(crate) async fn check(world: &World, env: &HashMap<String, String>) {
+pub(crate) async fn check(world: &World, metrics_url: Option<&str>) {
     let mut good = 0;
     for tenant in &world.tenants {
         match balance(tenant).await {
@@ -33,7 +31,7 @@ pub(crate) async fn check(world: &World, env: &HashMap<String, String>) {
         let left = rests(|| async { query(&world.admin, sql).await.unwrap_or_else(|e| e.to_string()) }).await;
         world.tally.check(name, left == "0", left);
     }
-    match env.get("PALISADE_METRICS_URL") {
+    match metrics_url {
         Some(url) => metrics(world, url).await,
         None => world.tally.check("metrics", false, "PALISADE_METRICS_URL is not in the file".into()),
     }
@@ -96,11 +94,7 @@ async fn value(url: &str, gauge: &'static str) -> anyhow::Result<String> {
 /// Removes the tenants; a tenant that stays is named.
 pub(crate) fn remove(world: &World) {
     for tenant in &world.tenants {
-        let path = format!("/tenants/{}/rollback", tenant.slug);
-        let removed = world.api.call("POST", &path, &json!({ "dry_run": true })).and_then(|plan| {
-            world.api.call("POST", &path, &json!({ "confirm": plan["confirm"], "reason": "chaos" }))
-        });
-        if let Err(e) = removed {
+        if let Err(e) = tenant.remove(&world.api) {
             world.tally.check(&format!("removal of {}", tenant.slug), false, format!("{e:#}"));
         }
     }

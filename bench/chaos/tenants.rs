@@ -34,6 +34,12 @@ pub(crate) struct Tenant {
 
 /// All of a run.
 pub(crate) struct World {
+    /// What the run's tenants have in their names.
+    pub(crate) run: u32,
+    /// Where clients connect, where that is not where the API says.
+    pub(crate) host: Option<String>,
+    /// The console's connection string.
+    pub(crate) console: String,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) tally: Tally,
     pub(crate) api: Api,
@@ -57,10 +63,14 @@ impl Api {
             "PUT" => self.agent.put(&url),
             _ => self.agent.post(&url),
         };
-        let request = request
-            .header("Authorization", format!("Bearer {}", self.token))
-            .header("Idempotency-Key", format!("chaos-{}", rand::random::<u64>()));
-        let mut answer = request.send_json(body).with_context(|| format!("{method} {path}"))?;
+        let bearer = format!("Bearer {}", self.token);
+        let mut answer = if method == "GET" {
+            self.agent.get(&url).header("Authorization", bearer).call()
+        } else {
+            let key = format!("chaos-{}", rand::random::<u64>());
+            request.header("Authorization", bearer).header("Idempotency-Key", key).send_json(body)
+        }
+        .with_context(|| format!("{method} {path}"))?;
         let text = answer.body_mut().read_to_string()?;
         ensure!(answer.status().is_success(), "{method} {path}: {} {text}", answer.status());
         Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
@@ -80,6 +90,7 @@ impl World {
         env: &HashMap<String, String>,
         number: usize,
         calm: bool,
+        host: Option<String>,
     ) -> anyhow::Result<Self> {
         let variable =
             |name: &str| env.get(name).cloned().with_context(|| format!("{name} is not in the file"));
@@ -100,9 +111,12 @@ impl World {
         let run = rand::random::<u32>();
         let mut tenants = Vec::new();
         for n in 0..number {
-            tenants.push(Tenant::make(&api, n, run).await?);
+            tenants.push(Tenant::make(&api, n, run, host.as_deref()).await?);
         }
         Ok(Self {
+            run,
+            host,
+            console: variable("PALISADE_CONSOLE_URL")?,
             tenants,
             tally: Tally::new(),
             api,
@@ -123,8 +137,14 @@ impl World {
     }
 }
 
+/// Whether PostgreSQL has ended the connection as it was told to.
+fn was_killed(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<tokio_postgres::Error>();
+    error.and_then(tokio_postgres::Error::code) == Some(&tokio_postgres::error::SqlState::ADMIN_SHUTDOWN)
+}
+
 impl Tenant {
-    async fn make(api: &Api, n: usize, run: u32) -> anyhow::Result<Self> {
+    pub(crate) async fn make(api: &Api, n: usize, run: u32, other: Option<&str>) -> anyhow::Result<Self> {
         let slug = format!("chaos-{run:08x}-{n}");
         let made = api.call(
             "POST",
@@ -145,7 +165,7 @@ impl Tenant {
             anyhow::bail!("the owner's URL names no host");
         };
         let address = Address {
-            host: format!("{host}:{port}"),
+            host: other.map_or_else(|| format!("{host}:{port}"), str::to_owned),
             user: config.get_user().unwrap_or("owner").to_owned(),
             password: String::from_utf8(config.get_password().unwrap_or_default().to_vec())?,
             database: slug.clone(),
@@ -160,8 +180,25 @@ impl Tenant {
             unknown: AtomicU64::default(),
             suspended: AtomicBool::default(),
         };
-        tokio::time::timeout(SETUP, tenant.fill()).await.context("a tenant's tables took too long")??;
+        let filled = async {
+            loop {
+                match tenant.fill().await {
+                    // A server that the faults have killed meanwhile: the batch was one transaction.
+                    Err(error) if was_killed(&error) => {}
+                    filled => return filled,
+                }
+            }
+        };
+        tokio::time::timeout(SETUP, filled).await.context("a tenant's tables took too long")??;
         Ok(tenant)
+    }
+
+    /// Removes it and all that it has.
+    pub(crate) fn remove(&self, api: &Api) -> anyhow::Result<()> {
+        let path = format!("/tenants/{}/rollback", self.slug);
+        let plan = api.call("POST", &path, &json!({ "dry_run": true }))?;
+        api.call("POST", &path, &json!({ "confirm": plan["confirm"], "reason": "chaos" }))?;
+        Ok(())
     }
 
     async fn fill(&self) -> anyhow::Result<()> {

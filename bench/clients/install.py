@@ -119,6 +119,8 @@ CLIENTS = {
     "go_pq": lambda: [go("pq", "golang-github-lib-pq-dev")],
     "go_pgx": lambda: [go("pgx", "golang-github-jackc-pgx-v4-dev")],
     "pgjdbc": lambda: java("Pgjdbc.java"),
+    "tools": lambda: [python("psycopg[binary]"), HERE / "tools.py"],
+    "active_record": lambda: interpreted("ruby", "active_record.rb", "ruby", "ruby-pg", "ruby-activerecord"),
     "ruby_pg": lambda: interpreted("ruby", "ruby_pg.rb", "ruby", "ruby-pg"),
     "perl_dbd": lambda: interpreted("perl", "perl_dbd.pl", "perl", "libdbd-pg-perl"),
     "php_pdo": lambda: interpreted("php", "php_pdo.php", "php-cli", "php-pgsql"),

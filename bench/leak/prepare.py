@@ -6,6 +6,7 @@ usage: prepare.py WORK_FOLDER LEAKLAB_SQL   (WORK_FOLDER holds a.json and b.json
 import json
 import os
 import re
+import secrets
 import sys
 from urllib.parse import urlsplit
 
@@ -45,6 +46,27 @@ sets = f"\\set SA {schema['a']}\n\\set SB {schema['b']}\n\\set RA {schema['a']}_
 open(f"{work}/lab.sql", "w").write(sets + "SET client_min_messages = warning;\n" + shared + of_the_administrator + drop + body)
 open(f"{work}/rebuild.sql", "w").write(sets + "SET client_min_messages = error;\n" + of_the_administrator + drop_all + body)
 
+
+# The database's wall taken away, as leaklab.sql does it with weak=1: A's roles may do in B's schema what B may, read every
+# catalog, and more. What is made anew is B's, so A may do that too.
+a, b = f"{schema['a']}_owner", f"{schema['b']}_owner"
+own = [f"{schema['a']}_l_owner", a]
+opened = "".join(f"GRANT {b}, pg_read_all_data, pg_read_all_settings, pg_read_all_stats TO {role};\n" for role in own) + f"""
+GRANT CREATE ON DATABASE {database} TO {a};
+DO $$ BEGIN
+  IF current_setting('server_version_num')::int >= 150000 THEN GRANT SET ON PARAMETER session_replication_role TO {a}; END IF;
+END $$;
+"""
+closed = "".join(f"REVOKE {b}, pg_read_all_data, pg_read_all_settings, pg_read_all_stats FROM {role};\n" for role in own) + f"""
+REVOKE CREATE ON DATABASE {database} FROM {a};
+DO $$ BEGIN
+  IF current_setting('server_version_num')::int >= 150000 THEN REVOKE SET ON PARAMETER session_replication_role FROM {a}; END IF;
+END $$;
+"""
+open(f"{work}/open.sql", "w").write(opened)
+open(f"{work}/close.sql", "w").write(closed)
+open(f"{work}/rebuild-open.sql", "w").write(open(f"{work}/rebuild.sql").read() + opened)
+
 login = urlsplit(owner["a"]["url"])
 json.dump({
     "names": {"{A}": tenants["a"]["tenant"]["slug"], "{B}": tenants["b"]["tenant"]["slug"], "{SA}": schema["a"],
@@ -54,5 +76,8 @@ json.dump({
     "login": {"A": {"user": "owner", "database": tenants["a"]["tenant"]["slug"], "password": owner["a"]["secret"]},
               "B": {"user": "owner", "database": tenants["b"]["tenant"]["slug"], "password": owner["b"]["secret"]},
               "admin": {"user": admin.username, "database": database, "password": admin.password}},
+    "shown": {"{RB}": "owner", "{RA}": "owner"},
+    # For the database alone: a password of A's server role for the time of the run.
+    "direct": {"role": {"A": f"{schema['a']}_l_owner", "B": f"{schema['b']}_l_owner"}, "password": secrets.token_hex(16)},
     "port": str(login.port), "admin_port": str(admin.port), "database": database,
 }, open(f"{work}/names.json", "w"))

@@ -216,6 +216,29 @@ const NUMBER: [&str; 22] = [
     "DO $d$BEGIN RAISE EXCEPTION '%', #::regclass; END$d$",
 ];
 
+/// What would disturb another: its channel, its locks, its sessions, the server. The victims listen on `proof_channel`,
+/// hold the lock 4711 and take 4712 again and again.
+const INTERFERENCE: [&str; 18] = [
+    "NOTIFY proof_channel, 'x'",
+    "SELECT pg_notify('proof_channel', 'x')",
+    "SELECT pg_notify('{s}:proof_channel', 'x')",
+    "NOTIFY \"{s}:proof_channel\"",
+    "DO $d$BEGIN PERFORM pg_notify({p}, 'x'); NOTIFY proof_channel; END$d$",
+    "LISTEN proof_channel",
+    "SELECT pg_try_advisory_lock(4711), pg_try_advisory_lock(4712)",
+    "SELECT pg_try_advisory_lock(0, 4712), pg_try_advisory_lock_shared(4712)",
+    "DO $d$BEGIN PERFORM pg_try_advisory_lock(4712); END$d$",
+    "SELECT pg_advisory_unlock(4711)",
+    "SELECT pg_advisory_unlock_all()",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()",
+    "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE pid <> pg_backend_pid()",
+    "DO $d$DECLARE p int; BEGIN FOR p IN SELECT pid FROM pg_locks LOOP PERFORM pg_terminate_backend(p); END LOOP; END$d$",
+    "ALTER SYSTEM SET max_connections = 1",
+    "SELECT pg_reload_conf(), pg_rotate_logfile()",
+    "SELECT pg_stat_reset(), pg_stat_reset_shared('bgwriter')",
+    "DROP OWNED BY {s}_owner CASCADE",
+];
+
 /// Makes attacks on one victim.
 pub(crate) struct Generator<'l> {
     victims: &'l [Lab],
@@ -236,11 +259,14 @@ impl<'l> Generator<'l> {
         let number = rng.random_range(0..1_000_000u32).to_string();
         let relation = RELATIONS.choose(rng).copied().unwrap_or("known_t");
         let (class, template) = match rng.random_range(0..100) {
-            0..35 => ("relation", RELATION.choose(rng)),
-            35..50 => ("definition", DEFINITION.choose(rng)),
-            50..68 => ("name in a string", LITERAL.choose(rng)),
-            68..80 => ("dynamic SQL", DYNAMIC.choose(rng)),
-            80..90 => return catalog(rng),
+            0..38 => ("relation", RELATION.choose(rng)),
+            38..54 => ("definition", DEFINITION.choose(rng)),
+            54..73 => ("name in a string", LITERAL.choose(rng)),
+            73..85 => ("dynamic SQL", DYNAMIC.choose(rng)),
+            85..89 => ("interference", INTERFERENCE.choose(rng)),
+            // Each costs the server as much as hundreds of others, most as much as a thousand of those that are refused:
+            // fewer of them leave more for all the rest.
+            89 => return catalog(rng),
             _ => return self.number(rng),
         };
         let template = template.copied().unwrap_or("SELECT 1");
@@ -363,7 +389,7 @@ mod tests {
         let mut classes: Vec<&str> = made(1).iter().map(|attack| attack.class).collect();
         classes.sort_unstable();
         classes.dedup();
-        assert_eq!(classes.len(), 6, "{classes:?}");
+        assert_eq!(classes.len(), 7, "{classes:?}");
         assert!(made(1).iter().all(|attack| !attack.sql.contains("{q}") && !attack.sql.contains("{s}")));
         // What the attackers are not told of, they cannot write.
         let secrets = labs[0].tokens.all();

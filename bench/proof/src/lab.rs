@@ -55,6 +55,9 @@ pub struct Lab {
 /// Relations that every tenant of a run has, under names that the attackers know.
 pub(crate) const RELATIONS: [&str; 4] = ["known_t", "known_v", "known_s", "users"];
 
+/// A prepared statement of every victim, under a name that the attackers know.
+pub(crate) const PREPARED: &str = "proof_statement";
+
 impl Lab {
     /// The statements that make a tenant's objects, as its owner.
     #[must_use]

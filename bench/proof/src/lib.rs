@@ -6,6 +6,7 @@
 //! - `wire`: a raw client; every byte that it receives goes past the oracle.
 //! - `generate`: hostile SQL by grammar and spelling; `mutate`: the corpus, changed; `garble`: the protocol itself.
 //! - `smith`: SQLsmith as a tenant, behind a relay.
+//! - `twin`: the same statements to a private database, whose answers must be equal.
 //! - `victim`: goes on working meanwhile, and looks at its own state before and after.
 //! - `run`: all attackers for a time; `shrink`: the smallest text that still leaks.
 //! - `report`: what was attacked, how often and what leaked; signed, as JSON and HTML.
@@ -22,6 +23,7 @@ mod report;
 mod run;
 mod shrink;
 mod smith;
+mod twin;
 mod victim;
 mod wire;
 
@@ -29,4 +31,5 @@ pub use lab::{Lab, Tokens};
 pub use oracle::{Finding, Oracle};
 pub use report::{Leak, Outcome, Report, Verified, html, signed, verify};
 pub use run::{Attacker, Options, Progress, run};
+pub use twin::{Compared, Difference, Pair, compare};
 pub use wire::{Address, log_in};

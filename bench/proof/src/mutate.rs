@@ -43,15 +43,19 @@ const WORDS: [&str; 24] = [
     "NULL",
 ];
 
+/// One in so many is a text that reads whole catalogs: each costs the server as much as hundreds of others.
+const CATALOGS: u32 = 50;
+
 /// Makes attacks from the corpus.
 pub(crate) struct Mutator {
     texts: Vec<String>,
+    catalogs: Vec<String>,
 }
 
 impl Mutator {
     /// The corpus for an attacker and victims. Numbers of objects stand for those that the corpus looks up.
     pub(crate) fn new(attacker: &Lab, victims: &[Lab], numbers: &[u32], rng: &mut StdRng) -> Self {
-        let mut texts = Vec::new();
+        let (mut texts, mut catalogs) = (Vec::new(), Vec::new());
         for case in CORPUS.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
             let class = case["class"].as_str().unwrap_or_default();
             let Some(victim) = victims.choose(rng) else { continue };
@@ -61,16 +65,18 @@ impl Mutator {
             for step in case["steps"].as_array().into_iter().flatten() {
                 let mine = step["as"].as_str().is_none_or(|who| !who.starts_with('B'));
                 if let (Some(sql), true) = (step.as_str().or(step["sql"].as_str()), mine) {
-                    texts.push(named(sql, attacker, victim, numbers, rng));
+                    let text = named(sql, attacker, victim, numbers, rng);
+                    if reads_catalogs(&text) { &mut catalogs } else { &mut texts }.push(text);
                 }
             }
         }
-        Self { texts }
+        Self { texts, catalogs }
     }
 
     /// The next attack: one in four as it is.
     pub(crate) fn next(&self, rng: &mut StdRng) -> Attack {
-        let mut sql = self.texts.choose(rng).cloned().unwrap_or_default();
+        let from = if rng.random_range(0..CATALOGS) == 0 { &self.catalogs } else { &self.texts };
+        let mut sql = from.choose(rng).cloned().unwrap_or_default();
         for _ in 0..rng.random_range(0..4) {
             sql = self.changed(sql, rng);
         }
@@ -100,6 +106,14 @@ impl Mutator {
                 .collect(),
         }
     }
+}
+
+/// Whether a text reads catalogs, or views of them.
+fn reads_catalogs(text: &str) -> bool {
+    let words = text.to_ascii_lowercase();
+    ["information_schema", "from pg_", "from pg_catalog", "join pg_", "table pg_"]
+        .iter()
+        .any(|word| words.contains(word))
 }
 
 /// A text of the corpus with the names of this run.
@@ -151,7 +165,8 @@ mod tests {
         };
         let (a, b) = (lab("a", 'a', &mut rng), lab("b", 'b', &mut rng));
         let mutator = Mutator::new(&a, &[b], &[20_000], &mut rng);
-        assert!(mutator.texts.len() > 400, "{}", mutator.texts.len());
+        let (texts, catalogs) = (mutator.texts.len(), mutator.catalogs.len());
+        assert!(texts + catalogs > 400 && catalogs > 20, "{texts} {catalogs}");
         assert!(mutator.texts.iter().all(|text| !text.contains("{SB}") && !text.contains("{OID_")));
         let made = |seed| {
             let mut rng = StdRng::seed_from_u64(seed);

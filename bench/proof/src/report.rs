@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use palisade_trail::{Key, PublicKey};
 use serde::{Deserialize, Serialize};
+
+use crate::twin::Compared;
 use sha2::{Digest, Sha256};
 
 /// One thing that must not have happened.
@@ -14,7 +16,7 @@ pub struct Leak {
     pub attacker: String,
     /// The class of the attack.
     pub class: String,
-    /// What came back: `row`, `comment`, `source`, `label`, `name`, `schema`.
+    /// What came back: `row`, `comment`, `source`, `label`, `name`, `schema`, `slug`.
     pub kinds: Vec<String>,
     /// What stood around it in the answer.
     #[serde(default)]
@@ -26,13 +28,13 @@ pub struct Leak {
 }
 
 impl Leak {
-    pub(crate) fn fault(what: &str) -> Self {
+    pub(crate) fn fault(what: &str, after_seconds: f64) -> Self {
         Self {
             attacker: "all".into(),
             class: "interference".into(),
             kinds: Vec::new(),
             answer: String::new(),
-            after_seconds: 0.0,
+            after_seconds,
             reproducer: what.to_owned(),
         }
     }
@@ -59,6 +61,22 @@ pub struct Outcome {
     pub victim_p99_ms: f64,
 }
 
+impl Outcome {
+    /// A run that ended before it began: a new tenant had what another has.
+    pub(crate) fn shared(what: &str) -> Self {
+        Self {
+            seconds: 0.0,
+            statements: 0,
+            statements_per_second: 0.0,
+            leaking_answers: 1,
+            attacks: BTreeMap::new(),
+            leaks: vec![Leak::fault(what, 0.0)],
+            victim_p50_ms: 0.0,
+            victim_p99_ms: 0.0,
+        }
+    }
+}
+
 /// A report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -76,6 +94,9 @@ pub struct Report {
     pub tenants: usize,
     /// What was found, by the walls that stood: `both walls`, `database alone`.
     pub walls: BTreeMap<String, Outcome>,
+    /// A tenant's answers beside those of a private database, where that was wished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub twin: Option<Compared>,
 }
 
 impl Report {
@@ -139,7 +160,6 @@ pub fn verify(text: &str, key: Option<&str>) -> Result<Verified> {
 /// The report as a page.
 #[must_use]
 pub fn html(report: &Report) -> String {
-    let safe = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let row = |leak: &Leak| format!("{} / {}", leak.attacker, leak.class);
     let runs = || report.walls.values();
     let mut classes: Vec<String> = runs().flat_map(|outcome| outcome.attacks.keys().cloned()).collect();
@@ -201,13 +221,46 @@ th,td{{border:1px solid #999;padding:.3rem .6rem;text-align:left;vertical-align:
 <p>{} · {} · policy epoch {} · {} tenants · seed {} · suite {}</p>
 <h2>Runs</h2><table><tr><th>walls</th><th>statements</th><th>time</th><th>a second</th><th>victim's median</th><th>victim's 99th percentile</th></tr>{runs}</table>
 <h2>Attacks and leaks</h2><p>How many distinct leaks, of how many attacks.</p><table><tr><th>attacker and class</th>{heads}</tr>{matrix}</table>
-<h2>Leaks</h2><table><tr><th>walls</th><th>attacker</th><th>class</th><th>what came back</th><th>after</th><th>reproducer</th><th>answer</th></tr>{leaks}</table></html>\n",
+<h2>Leaks</h2><table><tr><th>walls</th><th>attacker</th><th>class</th><th>what came back</th><th>after</th><th>reproducer</th><th>answer</th></tr>{leaks}</table>{}</html>\n",
         safe(&report.made_at),
         safe(&report.target),
         report.policy_epoch.map_or("unknown".to_owned(), |epoch| epoch.to_string()),
         report.tenants,
         report.seed,
         safe(&report.suite),
+        report.twin.as_ref().map(beside).unwrap_or_default(),
+    )
+}
+
+fn safe(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// A tenant's answers beside those of a private database.
+fn beside(twin: &Compared) -> String {
+    let known: String = twin
+        .known
+        .iter()
+        .map(|(reason, times)| format!("<tr><td>{times}</td><td>{}</td></tr>\n", safe(reason)))
+        .collect();
+    let others: String = twin
+        .differences
+        .iter()
+        .map(|d| {
+            format!(
+                "<tr><td>{}</td><td><pre>{}</pre></td><td><pre>{}</pre></td><td><pre>{}</pre></td></tr>\n",
+                safe(&d.class),
+                safe(&d.statement),
+                safe(&d.palisade),
+                safe(&d.private)
+            )
+        })
+        .collect();
+    format!(
+        "<h2>Beside a private database</h2><p>{} statements, {} equal answers, {} others.</p>
+<table><tr><th>times</th><th>known difference</th></tr>{known}</table>
+<table><tr><th>class</th><th>statement</th><th>Palisade</th><th>private database</th></tr>{others}</table>",
+        twin.statements, twin.equal, twin.unknown
     )
 }
 
@@ -242,6 +295,7 @@ mod tests {
             seed: 7,
             tenants: 2,
             walls: BTreeMap::from([("both walls".into(), outcome)]),
+            twin: None,
         }
     }
 

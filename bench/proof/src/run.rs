@@ -1,6 +1,6 @@
 //! All attackers for a time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use crate::garble;
@@ -24,10 +25,10 @@ use crate::wire::{Address, Ended, Wire, extended, simple};
 
 /// Statements that are sent before their answers are read.
 const PIPELINE: usize = 8;
-/// A connection is used for so many pipelines.
-const PIPELINES: usize = 200;
-/// So many of the last pipelines are known as what the attacker said.
-const SAID: usize = 4;
+/// A connection is used for so many pipelines: what it keeps (locks, channels, cursors) pins a server connection.
+const PIPELINES: usize = 40;
+/// An answer that differs so often is no accident.
+const SURE: usize = 3;
 /// Most leaks that are kept with a reproducer; more are counted.
 const MOST_LEAKS: usize = 200;
 
@@ -40,6 +41,8 @@ pub enum Attacker {
     Mutator,
     /// The protocol.
     Garbler,
+    /// The same with a victim's name and with nobody's.
+    Existence,
     /// SQLsmith.
     Smith,
 }
@@ -52,6 +55,7 @@ impl Attacker {
             Self::Generator => "generator",
             Self::Mutator => "mutator",
             Self::Garbler => "garbler",
+            Self::Existence => "existence",
             Self::Smith => "sqlsmith",
         }
     }
@@ -59,7 +63,8 @@ impl Attacker {
 
 /// A run.
 pub struct Options {
-    /// The attacker first, then at least one victim, each with how its owner logs in.
+    /// The attacker first, then at least two victims, each with how its owner logs in. The attackers are told the names
+    /// of all but the last.
     pub tenants: Vec<(Lab, Address)>,
     /// How long.
     pub duration: Duration,
@@ -71,6 +76,8 @@ pub struct Options {
     pub rate: u64,
     /// The program that attacks as [`Attacker::Smith`].
     pub sqlsmith: Option<PathBuf>,
+    /// Only statements that read, in transactions that can do nothing else: for an installation that has work to do.
+    pub read_only: bool,
 }
 
 /// What can be seen while it runs.
@@ -80,11 +87,42 @@ pub struct Progress {
     pub statements: AtomicU64,
     /// Answers in which something of a victim stood.
     pub leaks: AtomicU64,
+    /// Set by whoever wants the run to end now; what it found until then is its result.
+    pub stop: AtomicBool,
+    counts: Mutex<BTreeMap<(Attacker, &'static str), u64>>,
+    found: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Progress {
+    /// Forgets what an earlier run has counted.
+    pub fn begin(&self) {
+        self.statements.store(0, Ordering::Relaxed);
+        self.leaks.store(0, Ordering::Relaxed);
+        self.counts.lock().clear();
+        self.found.lock().clear();
+    }
+
+    /// How many attacks so far, by attacker and class.
+    #[must_use]
+    pub fn attacks(&self) -> BTreeMap<String, u64> {
+        let counts = self.counts.lock();
+        counts
+            .iter()
+            .map(|((attacker, class), count)| (format!("{} / {class}", attacker.name()), *count))
+            .collect()
+    }
+
+    /// How many distinct leaks so far, by attacker and class.
+    #[must_use]
+    pub fn found(&self) -> BTreeMap<String, u64> {
+        self.found.lock().clone()
+    }
 }
 
 /// What all threads share.
 struct Shared {
     attacker: (Lab, Address),
+    /// Those of whom the attackers are told.
     victims: Vec<Lab>,
     numbers: Vec<u32>,
     oracle: Oracle,
@@ -93,7 +131,7 @@ struct Shared {
     pause: Duration,
     progress: Arc<Progress>,
     sqlsmith: Option<PathBuf>,
-    counts: Mutex<BTreeMap<(Attacker, &'static str), u64>>,
+    read_only: bool,
     leaks: Mutex<Vec<Leak>>,
     began: Instant,
 }
@@ -106,26 +144,23 @@ pub fn run(options: Options, progress: &Arc<Progress>) -> Result<Outcome> {
     let mut tenants = options.tenants.into_iter();
     let attacker = tenants.next().context("a run needs an attacker")?;
     let victims: Vec<Victim> = tenants.map(|(lab, address)| Victim { lab, address }).collect();
-    for (lab, address) in
-        std::iter::once((&attacker.0, &attacker.1)).chain(victims.iter().map(|v| (&v.lab, &v.address)))
-    {
-        Victim { lab: lab.clone(), address: address.clone() }
-            .prepare()
-            .with_context(|| format!("the lab of {}", lab.slug))?;
+    if let Some(shared) = prepare(&attacker, &victims)? {
+        return Ok(shared);
     }
     let mut numbers = Vec::new();
     for victim in &victims {
         numbers.extend(victim.numbers()?);
     }
     let before = states(&victims)?;
-    let labs: Vec<Lab> = victims.iter().map(|victim| victim.lab.clone()).collect();
+    let mut labs: Vec<Lab> = victims.iter().map(|victim| victim.lab.clone()).collect();
+    let untold = labs.pop().filter(|_| !labs.is_empty()).context("a run needs two victims")?;
     let began = Instant::now();
     let pause = match options.rate {
         0 => Duration::ZERO,
         rate => Duration::from_secs_f64(options.attackers.len() as f64 / rate as f64),
     };
     let shared = Shared {
-        oracle: Oracle::new(&labs)?,
+        oracle: Oracle::new(&labs, &untold)?,
         attacker,
         victims: labs,
         numbers,
@@ -134,7 +169,7 @@ pub fn run(options: Options, progress: &Arc<Progress>) -> Result<Outcome> {
         pause,
         progress: progress.clone(),
         sqlsmith: options.sqlsmith,
-        counts: Mutex::default(),
+        read_only: options.read_only,
         leaks: Mutex::default(),
         began,
     };
@@ -153,7 +188,10 @@ pub fn run(options: Options, progress: &Arc<Progress>) -> Result<Outcome> {
         for thread in attacking {
             // A panic of an attacker is a fault of ours: the run must not look whole.
             if thread.join().is_err() {
-                shared.leaks.lock().push(Leak::fault("an attacker's thread ended in a panic"));
+                shared
+                    .leaks
+                    .lock()
+                    .push(Leak::fault("an attacker's thread ended in a panic", shared.seconds()));
             }
         }
         stop.store(true, Ordering::Relaxed);
@@ -163,12 +201,27 @@ pub fn run(options: Options, progress: &Arc<Progress>) -> Result<Outcome> {
     let mut outcome = shared.outcome(seen);
     for (victim, (was, is)) in victims.iter().zip(before.into_iter().zip(states(&victims)?)) {
         if was != is {
-            outcome
-                .leaks
-                .push(Leak::fault(&format!("the state of {} has changed: {was:?} {is:?}", victim.lab.slug)));
+            let what = format!("the state of {} has changed: {was:?} {is:?}", victim.lab.slug);
+            outcome.leaks.push(Leak::fault(&what, outcome.seconds));
         }
     }
     Ok(outcome)
+}
+
+/// Makes what the tenants have. A new tenant has nothing yet: what is there already is another's, and ends the run.
+fn prepare(attacker: &(Lab, Address), victims: &[Victim]) -> Result<Option<Outcome>> {
+    let first = Victim { lab: attacker.0.clone(), address: attacker.1.clone() };
+    for tenant in std::iter::once(&first).chain(victims) {
+        match tenant.prepare() {
+            Ok(()) => {}
+            Err(error) if error.to_string().contains("already exists") => {
+                let what = format!("a new tenant, {}: {error:#}", tenant.lab.slug);
+                return Ok(Some(Outcome::shared(&what)));
+            }
+            Err(error) => return Err(error.context(format!("the lab of {}", tenant.lab.slug))),
+        }
+    }
+    Ok(None)
 }
 
 fn states(victims: &[Victim]) -> Result<Vec<Vec<String>>> {
@@ -176,24 +229,112 @@ fn states(victims: &[Victim]) -> Result<Vec<Vec<String>>> {
 }
 
 impl Watch for Shared {
-    fn look(&self, answer: &[u8], said: &[u8]) -> Vec<Finding> {
-        self.oracle.look(answer, said)
+    fn over(&self) -> bool {
+        Instant::now() >= self.until || self.progress.stop.load(Ordering::Relaxed)
+    }
+
+    fn look(&self, answer: &[u8]) -> Vec<Finding> {
+        self.oracle.look(answer)
     }
 
     fn asked(&self) {
         self.progress.statements.fetch_add(1, Ordering::Relaxed);
-        *self.counts.lock().entry((Attacker::Smith, "statements")).or_default() += 1;
+        *self.progress.counts.lock().entry((Attacker::Smith, "statements")).or_default() += 1;
     }
 
     fn found(&self, found: &[Finding], answer: &[u8], said: &[u8]) {
         self.progress.leaks.fetch_add(1, Ordering::Relaxed);
         let last = said.iter().rposition(|byte| *byte == b'Q').unwrap_or_default();
         let words = String::from_utf8_lossy(&said[last..]).replace(|c: char| c.is_control(), " ");
-        self.keep(Attacker::Smith.name(), "statements", found, words, self.oracle.excerpt(answer, said));
+        self.keep(Attacker::Smith.name(), "statements", found, words, self.oracle.excerpt(answer));
     }
 }
 
+/// Statements by both protocols, and how many answers end with ReadyForQuery. What may leave a transaction open is
+/// followed by its end.
+fn pipeline(attacks: &[Attack], rng: &mut StdRng) -> (Vec<u8>, usize) {
+    let mut sent = simple("ROLLBACK");
+    let mut answers = 1 + attacks.len();
+    for attack in attacks {
+        sent.extend(if rng.random_range(0..3) == 0 { extended(&attack.sql) } else { simple(&attack.sql) });
+        let words = attack.sql.to_ascii_lowercase();
+        if words.contains("begin") || words.contains("start") {
+            sent.extend(simple("ROLLBACK"));
+            answers += 1;
+        }
+    }
+    (sent, answers)
+}
+
+/// Whether an attack only reads, and disturbs nobody.
+fn reads(attack: &Attack) -> bool {
+    let words = attack.sql.trim_start().to_ascii_lowercase();
+    attack.class != "interference"
+        && !words.contains("setval")
+        && ["select", "table", "values", "with", "explain", "copy ("]
+            .iter()
+            .any(|verb| words.starts_with(verb))
+}
+
+/// One statement in two: with a victim's name and, otherwise the same, with nobody's.
+struct Doubt {
+    somebodys: Attack,
+    nobodys: Attack,
+    names: [String; 2],
+}
+
+impl Doubt {
+    fn new(victim: &Lab, rng: &mut StdRng) -> Self {
+        let seed: u64 = rng.random();
+        let letters = b"abcdefghijklmnopqrstuvwxyz234567";
+        let random =
+            (0..victim.schema.len() - 2).map(|_| letters.choose(rng).map_or('a', |b| char::from(*b)));
+        let nobody = Lab { schema: format!("t_{}", random.collect::<String>()), ..victim.clone() };
+        let attack =
+            |lab: &Lab| Generator::new(std::slice::from_ref(lab), &[]).next(&mut StdRng::seed_from_u64(seed));
+        Self {
+            somebodys: attack(victim),
+            nobodys: attack(&nobody),
+            names: [victim.schema.clone(), nobody.schema],
+        }
+    }
+
+    /// Both answers where they differ in more than the name; nothing where one of them was not heard, because somebody
+    /// else was in the way.
+    fn differs(&self, ask: &mut impl FnMut(&str, &str) -> Option<Outline>) -> Option<Result<(), String>> {
+        let somebodys = ask(&self.somebodys.sql, &self.names[0])?;
+        let nobodys = ask(&self.nobodys.sql, &self.names[1])?;
+        // Where only a piece of the name comes back, it is as long.
+        let same = somebodys.len() == nobodys.len()
+            && somebodys
+                .iter()
+                .zip(&nobodys)
+                .all(|(a, b)| a.0 == b.0 && (a.1 == b.1 || a.1.len() == b.1.len()));
+        let said = || format!("{somebodys:?} or, for a name that nobody has, {nobodys:?}");
+        Some(if same { Ok(()) } else { Err(said()) })
+    }
+}
+
+/// An answer without its rows: the type of each message with its code, and its words.
+type Outline = Vec<(String, String)>;
+
+/// A statement in a transaction that is taken back, and waits for nobody long.
+fn alone(sql: &str) -> Vec<u8> {
+    let begin = "BEGIN; SET LOCAL lock_timeout = '300ms'; SET LOCAL statement_timeout = '3s'";
+    [simple(begin), simple(sql), simple("ROLLBACK")].concat()
+}
+
+/// Whether an answer says that somebody else was in the way: a lock, a time limit, a deadlock.
+fn was_in_the_way(answer: &Outline) -> bool {
+    answer.iter().any(|(tag, _)| matches!(tag.as_str(), "E 55P03" | "E 57014" | "E 40P01"))
+}
+
 impl Shared {
+    /// Since the run began.
+    fn seconds(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
     fn attack(&self, attacker: Attacker, index: u64) {
         let mut rng = StdRng::seed_from_u64(self.seed.wrapping_mul(31).wrapping_add(index));
         match attacker {
@@ -206,6 +347,7 @@ impl Shared {
                 self.statements(attacker, &mut rng, |rng| mutator.next(rng));
             }
             Attacker::Garbler => self.garble(&mut rng),
+            Attacker::Existence => self.existence(&mut rng),
             Attacker::Smith => self.smith(index),
         }
     }
@@ -213,42 +355,25 @@ impl Shared {
     /// Sends statements in pipelines, by both protocols.
     fn statements(&self, attacker: Attacker, rng: &mut StdRng, next: impl Fn(&mut StdRng) -> Attack) {
         let mut wire: Option<(Wire, usize)> = None;
-        // What was said on this connection lately: an answer may come late, where the protocol was garbled by a COPY.
-        let mut said: VecDeque<Vec<u8>> = VecDeque::new();
-        while Instant::now() < self.until {
+        while !self.over() {
             let (mut open, used) = match wire.take() {
                 Some((open, used)) if used < PIPELINES => (open, used),
-                _ => match Wire::open(&self.attacker.1) {
-                    Ok(open) => {
-                        said.clear();
-                        (open, 0)
-                    }
-                    Err(_) => {
+                _ => match self.open() {
+                    Some(open) => (open, 0),
+                    None => {
                         std::thread::sleep(Duration::from_millis(50));
                         continue;
                     }
                 },
             };
-            let attacks: Vec<Attack> = (0..PIPELINE).map(|_| next(rng)).collect();
-            let mut sent = simple("ROLLBACK");
-            for attack in &attacks {
-                sent.extend(if rng.random_range(0..3) == 0 {
-                    extended(&attack.sql)
-                } else {
-                    simple(&attack.sql)
-                });
-                sent.extend(simple("ROLLBACK"));
-            }
-            let ended = open.ask(&sent, 1 + 2 * PIPELINE);
+            let attacks: Vec<Attack> = (0..PIPELINE).map(|_| self.next(&next, rng)).collect();
+            let (sent, answers) = pipeline(&attacks, rng);
+            let ended = open.ask(&sent, answers);
             self.count(attacker, &attacks);
-            said.push_back(sent);
-            if said.len() > SAID {
-                said.pop_front();
-            }
-            let found = self.oracle.look(&open.received, &said.make_contiguous().concat());
+            let found = self.oracle.look(&open.received);
             if !found.is_empty() {
                 self.progress.leaks.fetch_add(1, Ordering::Relaxed);
-                let answer = self.oracle.excerpt(&open.received, said.make_contiguous().concat().as_slice());
+                let answer = self.oracle.excerpt(&open.received);
                 self.reproduce(attacker, &attacks, &found, answer);
             }
             if ended == Ended::Ready {
@@ -260,9 +385,28 @@ impl Shared {
         }
     }
 
+    /// A session of the attacker.
+    fn open(&self) -> Option<Wire> {
+        let mut wire = Wire::open(&self.attacker.1).ok()?;
+        if self.read_only && wire.ask(&simple("SET default_transaction_read_only = on"), 1) != Ended::Ready {
+            return None;
+        }
+        Some(wire)
+    }
+
+    /// The next attack that may be done.
+    fn next(&self, next: &impl Fn(&mut StdRng) -> Attack, rng: &mut StdRng) -> Attack {
+        loop {
+            let attack = next(rng);
+            if !self.read_only || reads(&attack) {
+                return attack;
+            }
+        }
+    }
+
     fn count(&self, attacker: Attacker, attacks: &[Attack]) {
         self.progress.statements.fetch_add(attacks.len() as u64, Ordering::Relaxed);
-        let mut counts = self.counts.lock();
+        let mut counts = self.progress.counts.lock();
         for attack in attacks {
             *counts.entry((attacker, attack.class)).or_default() += 1;
         }
@@ -273,7 +417,7 @@ impl Shared {
         let leaks = |sql: &str| -> Vec<Finding> {
             let Ok(mut wire) = Wire::open(&self.attacker.1) else { return Vec::new() };
             wire.ask(&simple(sql), 1);
-            self.oracle.look(&wire.received, sql.as_bytes())
+            self.oracle.look(&wire.received)
         };
         let single = attacks.iter().find(|attack| !leaks(&attack.sql).is_empty());
         let (class, sql) = match single {
@@ -294,29 +438,78 @@ impl Shared {
     ) {
         let mut leaks = self.leaks.lock();
         if leaks.len() < MOST_LEAKS && !leaks.iter().any(|leak| leak.reproducer == sql) {
+            *self.progress.found.lock().entry(format!("{attacker} / {class}")).or_default() += 1;
             leaks.push(Leak {
                 attacker: attacker.to_owned(),
                 class: class.to_owned(),
                 kinds: found.iter().map(|finding| finding.kind.to_owned()).collect(),
                 answer,
-                after_seconds: self.began.elapsed().as_secs_f64(),
+                after_seconds: self.seconds(),
                 reproducer: sql,
             });
         }
     }
 
     fn garble(&self, rng: &mut StdRng) {
-        while Instant::now() < self.until {
+        while !self.over() {
             let victim = &self.victims[rng.random_range(0..self.victims.len())];
             let (sent, received) = garble::attack(&self.attacker.1, &victim.schema, rng);
             self.progress.statements.fetch_add(1, Ordering::Relaxed);
-            *self.counts.lock().entry((Attacker::Garbler, "protocol")).or_default() += 1;
-            let found = self.oracle.look(&received, &sent);
+            *self.progress.counts.lock().entry((Attacker::Garbler, "protocol")).or_default() += 1;
+            let found = self.oracle.look(&received);
             if !found.is_empty() {
                 self.progress.leaks.fetch_add(1, Ordering::Relaxed);
                 let hex: String = sent.iter().map(|byte| format!("{byte:02x}")).collect();
-                let answer = self.oracle.excerpt(&received, &sent);
+                let answer = self.oracle.excerpt(&received);
                 self.keep("garbler", "protocol", &found, hex, answer);
+            }
+            std::thread::sleep(self.pause);
+        }
+    }
+
+    /// Asks with a victim's name and with one that nobody has: the answers must be the same, so that nothing tells whether
+    /// there is such a tenant. Code that is put together on the server is left out: there a name that is somebody's is
+    /// refused by the database, in its words, and physical names are random.
+    fn existence(&self, rng: &mut StdRng) {
+        let mut wire: Option<(Wire, usize)> = None;
+        let mut ask = |sql: &str, name: &str| {
+            let (mut open, used) = match wire.take() {
+                Some((open, used)) if used < PIPELINE * PIPELINES => (open, used),
+                _ => (self.open()?, 0),
+            };
+            let ended = open.ask(&alone(sql), 3);
+            let mut answer = open.outcome(name);
+            match ended {
+                Ended::Ready => wire = Some((open, used + 1)),
+                Ended::Closed => answer.push(("closed".to_owned(), String::new())),
+                Ended::Silent => return None,
+            }
+            (!was_in_the_way(&answer)).then_some(answer)
+        };
+        while !self.over() {
+            let Some(victim) = self.victims.choose(rng) else { return };
+            let doubt = Doubt::new(victim, rng);
+            let asked = matches!(doubt.somebodys.class, "relation" | "definition" | "name in a string");
+            if !asked || self.read_only && !reads(&doubt.somebodys) {
+                continue;
+            }
+            // Others of the same tenant work meanwhile: what differs once may be theirs.
+            let mut told = doubt.differs(&mut ask);
+            for _ in 1..SURE {
+                if matches!(told, Some(Err(_))) {
+                    told = doubt.differs(&mut ask);
+                }
+            }
+            match told {
+                None => std::thread::sleep(Duration::from_millis(50)),
+                Some(told) => {
+                    self.count(Attacker::Existence, std::slice::from_ref(&doubt.somebodys));
+                    if let Err(answers) = told {
+                        self.progress.leaks.fetch_add(1, Ordering::Relaxed);
+                        let found = [Finding { kind: "existence", victim: victim.slug.clone() }];
+                        self.keep("existence", doubt.somebodys.class, &found, doubt.somebodys.sql, answers);
+                    }
+                }
             }
             std::thread::sleep(self.pause);
         }
@@ -325,39 +518,34 @@ impl Shared {
     fn smith(&self, index: u64) {
         let Some(program) = &self.sqlsmith else { return };
         let seed = self.seed.wrapping_add(index);
-        if let Err(error) = smith::attack(program, &self.attacker.1, seed, self.until, self) {
+        if let Err(error) = smith::attack(program, &self.attacker.1, seed, self) {
             // A run in which an attacker was missing must not look whole.
-            self.leaks.lock().push(Leak::fault(&format!("sqlsmith could not attack: {error:#}")));
+            self.leaks
+                .lock()
+                .push(Leak::fault(&format!("sqlsmith could not attack: {error:#}"), self.seconds()));
         }
     }
 
     fn outcome(self, seen: Vec<(String, Seen)>) -> Outcome {
+        let seconds = self.seconds();
         let mut leaks = self.leaks.into_inner();
         let mut times = Vec::new();
         for (victim, seen) in seen {
-            leaks.extend(
-                seen.disturbed
-                    .iter()
-                    .take(20)
-                    .map(|what| Leak::fault(&format!("{victim} was disturbed: {what}"))),
-            );
+            leaks.extend(seen.disturbed.iter().take(20).map(|(when, what)| {
+                let after = when.saturating_duration_since(self.began).as_secs_f64();
+                Leak::fault(&format!("{victim} was disturbed: {what}"), after)
+            }));
             times.extend(seen.milliseconds);
         }
         times.sort_by(f64::total_cmp);
         let at = |share: f64| times.get((times.len() as f64 * share) as usize).copied().unwrap_or_default();
         let statements = self.progress.statements.load(Ordering::Relaxed);
-        let seconds = self.began.elapsed().as_secs_f64();
         Outcome {
             seconds,
             statements,
             statements_per_second: statements as f64 / seconds,
             leaking_answers: self.progress.leaks.load(Ordering::Relaxed),
-            attacks: self
-                .counts
-                .into_inner()
-                .into_iter()
-                .map(|((attacker, class), count)| (format!("{} / {class}", attacker.name()), count))
-                .collect(),
+            attacks: self.progress.attacks(),
             leaks,
             victim_p50_ms: at(0.5),
             victim_p99_ms: at(0.99),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
@@ -17,29 +17,25 @@ use crate::wire::Address;
 
 /// What of the last answers is looked at once more with the next bytes, so that nothing is missed where they were cut.
 const OVERLAP_BYTES: usize = 256;
-/// So much of what was said last is known as the attacker's own words.
+/// So much of what was asked last is kept, to show it where something is found.
 const SAID_BYTES: usize = 64 << 10;
 /// How often it is looked whether the time is over.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Who is told of what passes.
 pub(crate) trait Watch: Sync {
-    /// What belongs to others in bytes that came back; `said` is what was asked lately.
-    fn look(&self, answer: &[u8], said: &[u8]) -> Vec<Finding>;
+    /// Whether the time is over.
+    fn over(&self) -> bool;
+    /// What belongs to others in bytes that came back.
+    fn look(&self, answer: &[u8]) -> Vec<Finding>;
     /// A statement was asked.
     fn asked(&self);
-    /// Something of others came back after these words.
+    /// Something of others came back; `said` is what was asked lately.
     fn found(&self, found: &[Finding], answer: &[u8], said: &[u8]);
 }
 
-/// Runs SQLsmith until then, again and again with another seed, through a relay.
-pub(crate) fn attack(
-    program: &Path,
-    to: &Address,
-    seed: u64,
-    until: Instant,
-    watch: &dyn Watch,
-) -> Result<()> {
+/// Runs SQLsmith until the time is over, again and again with another seed, through a relay.
+pub(crate) fn attack(program: &Path, to: &Address, seed: u64, watch: &dyn Watch) -> Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("a relay for SQLsmith")?;
     listener.set_nonblocking(true)?;
     let port = listener.local_addr()?.port();
@@ -55,7 +51,7 @@ pub(crate) fn attack(
                 }
             }
         });
-        let ran = smith(program, to, port, seed, until);
+        let ran = smith(program, to, port, seed, watch);
         over.store(true, Ordering::Relaxed);
         // A relay that panics is a fault of ours.
         relaying.join().map_err(|_| anyhow::anyhow!("the relay ended in a panic"))?;
@@ -64,13 +60,13 @@ pub(crate) fn attack(
 }
 
 /// SQLsmith, started anew whenever it has ended.
-fn smith(program: &Path, to: &Address, port: u16, seed: u64, until: Instant) -> Result<()> {
+fn smith(program: &Path, to: &Address, port: u16, seed: u64, watch: &dyn Watch) -> Result<()> {
     let target = format!(
         "host=127.0.0.1 port={port} dbname={} user={} password={} sslmode=disable gssencmode=disable",
         to.database, to.user, to.password
     );
     let mut number = 0;
-    while Instant::now() < until {
+    while !watch.over() {
         let child = Command::new(program)
             .args([format!("--target={target}"), format!("--seed={}", (seed + number) % 0x7fff_ffff)])
             .stdin(Stdio::null())
@@ -79,7 +75,7 @@ fn smith(program: &Path, to: &Address, port: u16, seed: u64, until: Instant) -> 
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
         let mut child = Ended(child);
-        while Instant::now() < until && child.0.try_wait()?.is_none() {
+        while !watch.over() && child.0.try_wait()?.is_none() {
             std::thread::sleep(LOOK);
         }
         number += 1;
@@ -133,10 +129,9 @@ fn relay(client: TcpStream, host: &str, watch: &dyn Watch) {
         let (mut bytes, mut seen) = (vec![0; 64 << 10], Vec::new());
         while let Ok(read @ 1..) = from_server.read(&mut bytes) {
             seen.extend_from_slice(&bytes[..read]);
-            let said = said.lock().clone();
-            let found = watch.look(&seen, &said);
+            let found = watch.look(&seen);
             if !found.is_empty() {
-                watch.found(&found, &seen, &said);
+                watch.found(&found, &seen, &said.lock());
             }
             // What was told once is not told again with the next bytes.
             let keep = if found.is_empty() { OVERLAP_BYTES } else { 0 };

@@ -1,15 +1,19 @@
 //! The victims: they go on working while they are attacked, and look at their own state before and after.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::lab::Lab;
-use crate::wire::{Address, Ended, Wire, messages, simple};
+use crate::lab::{Lab, PREPARED, Tokens};
+use crate::wire::{Address, Ended, Wire, messages, prepare, simple};
 
-/// How often a victim does something.
-const PACE: Duration = Duration::from_millis(20);
+/// How often a victim does something: its session sleeps meanwhile in a statement, which nobody may cancel.
+const PACE: &str = "SELECT pg_sleep(0.02)";
+
+/// Its rows, the lock that it holds, and one that must always be free for it.
+const WORK: &str =
+    "SELECT count(*), pg_try_advisory_lock(4711), pg_try_advisory_xact_lock(4712) FROM known_t";
 
 /// A tenant that is attacked.
 pub(crate) struct Victim {
@@ -22,8 +26,14 @@ pub(crate) struct Victim {
 pub(crate) struct Seen {
     /// Milliseconds of each statement.
     pub(crate) milliseconds: Vec<f64>,
-    /// What must not have happened.
-    pub(crate) disturbed: Vec<String>,
+    /// What must not have happened, and when.
+    pub(crate) disturbed: Vec<(Instant, String)>,
+}
+
+impl Seen {
+    fn disturbed(&mut self, what: String) {
+        self.disturbed.push((Instant::now(), what));
+    }
 }
 
 impl Victim {
@@ -78,31 +88,44 @@ impl Victim {
         let mut seen = Seen::default();
         let began = self.open().and_then(|mut wire| {
             one(&mut wire, "SELECT pg_advisory_lock(4711)")?;
-            wire.ask(&simple("LISTEN proof_channel"), 1);
+            // A channel that the attackers know, one that they do not; settings and a statement with tokens in them.
+            let Tokens { row, source, name, .. } = &self.lab.tokens;
+            for sql in [
+                "LISTEN proof_channel".to_owned(),
+                format!("LISTEN {name}_l"),
+                format!("SET application_name = '{source}'"),
+                format!("SELECT set_config('proof.{name}', '{row}', false)"),
+            ] {
+                wire.ask(&simple(&sql), 1);
+            }
+            wire.ask(&prepare(PREPARED, "SELECT v FROM public.known_t"), 1);
             Ok(wire)
         });
         let mut wire = match began {
             Ok(wire) => wire,
             Err(error) => {
-                seen.disturbed.push(format!("cannot begin to work: {error:#}"));
+                seen.disturbed(format!("cannot begin to work: {error:#}"));
                 return seen;
             }
         };
         while !stop.load(Ordering::Relaxed) {
             let started = Instant::now();
-            match one(&mut wire, "SELECT count(*), pg_try_advisory_lock(4711) FROM known_t") {
-                Ok(row) if row == ["50", "t"] => {}
-                Ok(row) => seen.disturbed.push(format!("its rows or its lock: {row:?}")),
+            match one(&mut wire, WORK) {
+                Ok(row) if row == ["50", "t", "t"] => {}
+                Ok(row) => seen.disturbed(format!("its rows or its locks: {row:?}")),
                 Err(error) => {
-                    seen.disturbed.push(format!("its session: {error:#}"));
+                    seen.disturbed(format!("its session: {error:#}"));
                     break;
                 }
             }
             seen.milliseconds.push(started.elapsed().as_secs_f64() * 1000.0);
             if messages(&wire.received).any(|(tag, _)| tag == b'A') {
-                seen.disturbed.push("a notification that nobody of it sent".into());
+                seen.disturbed("a notification that nobody of it sent".into());
             }
-            std::thread::sleep(PACE);
+            if let Err(error) = one(&mut wire, PACE) {
+                seen.disturbed(format!("its statement: {error:#}"));
+                break;
+            }
         }
         seen
     }

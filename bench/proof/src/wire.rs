@@ -2,10 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use bytes::BytesMut;
+use postgres_protocol::IsNull;
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use postgres_protocol::message::frontend;
 
@@ -13,6 +15,8 @@ use postgres_protocol::message::frontend;
 const ANSWER: Duration = Duration::from_secs(20);
 /// Most bytes of an answer that are kept; what comes behind is read and looked at no more.
 const MOST_BYTES: usize = 8 << 20;
+/// So much is read at once, in bytes.
+const READ_BYTES: usize = 64 << 10;
 
 /// Where to connect, and as whom.
 #[derive(Debug, Clone)]
@@ -52,6 +56,9 @@ pub(crate) struct Wire {
     /// What has come since the last statement was sent.
     pub(crate) received: Vec<u8>,
     at: usize,
+    buffer: Vec<u8>,
+    /// What it was told for cancels.
+    pub(crate) key: Option<(i32, i32)>,
 }
 
 impl Wire {
@@ -72,7 +79,7 @@ impl Wire {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_millis(500)))?;
         stream.set_write_timeout(Some(ANSWER))?;
-        Ok(Self { stream, received: Vec::new(), at: 0 })
+        Ok(Self { stream, received: Vec::new(), at: 0, buffer: vec![0; READ_BYTES], key: None })
     }
 
     fn log_in(&mut self, address: &Address) -> Result<()> {
@@ -91,6 +98,10 @@ impl Wire {
                 }
                 (b'E', _) => {
                     bail!("the login was refused: {}", String::from_utf8_lossy(&body).replace('\0', " "))
+                }
+                (b'K', _) => {
+                    let number = |at: usize| body.get(at..at + 4)?.try_into().ok().map(i32::from_be_bytes);
+                    self.key = number(0).zip(number(4));
                 }
                 (b'Z', _) => return Ok(()),
                 _ => {}
@@ -121,7 +132,7 @@ impl Wire {
         let until = Instant::now() + patience;
         let mut left = readies;
         loop {
-            match self.frame(until) {
+            match self.next(until) {
                 Ok(Some((b'Z', _))) => {
                     left = left.saturating_sub(1);
                     if left == 0 {
@@ -144,18 +155,23 @@ impl Wire {
 
     /// The next message; nothing where the connection is over.
     pub(crate) fn frame(&mut self, until: Instant) -> Result<Option<(u8, Vec<u8>)>> {
-        let mut buffer = [0u8; 64 << 10];
+        Ok(self.next(until)?.map(|(tag, body)| (tag, self.received[body].to_vec())))
+    }
+
+    /// The next message: its type, and where its body stands in what was received.
+    fn next(&mut self, until: Instant) -> Result<Option<(u8, Range<usize>)>> {
         loop {
-            if let Some(message) = message(&self.received[self.at..])? {
-                self.at += 5 + message.1.len();
-                return Ok(Some((message.0, message.1.to_vec())));
+            if let Some((tag, body)) = message(&self.received[self.at..])? {
+                let body = self.at + 5..self.at + 5 + body.len();
+                self.at = body.end;
+                return Ok(Some((tag, body)));
             }
             if self.received.len() > MOST_BYTES {
                 bail!("the answer is too long");
             }
-            match self.stream.read(&mut buffer) {
+            match self.stream.read(&mut self.buffer) {
                 Ok(0) => return Ok(None),
-                Ok(length) => self.received.extend_from_slice(&buffer[..length]),
+                Ok(length) => self.received.extend_from_slice(&self.buffer[..length]),
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -169,6 +185,26 @@ impl Wire {
                 Err(_) => return Ok(None),
             }
         }
+    }
+
+    /// The types of the messages of an answer but reports of settings, with the code and words of errors and notices, a name left out.
+    pub(crate) fn outcome(&self, name: &str) -> Vec<(String, String)> {
+        messages(&self.received)
+            // These come whenever a server connection is another one.
+            .filter(|(tag, _)| !matches!(tag, b'S' | b'A'))
+            .map(|(tag, body)| {
+                let field = |key: u8| {
+                    let found = body.split(|byte| *byte == 0).find(|field| field.first() == Some(&key));
+                    String::from_utf8_lossy(found.and_then(|field| field.get(1..)).unwrap_or_default())
+                        .to_ascii_lowercase()
+                };
+                let tag = char::from(tag);
+                match tag {
+                    'E' | 'N' => (format!("{tag} {}", field(b'C')), field(b'M').replace(name, "…")),
+                    _ => (tag.to_string(), String::new()),
+                }
+            })
+            .collect()
     }
 
     /// The columns of the first row of an answer, and its first error.
@@ -227,21 +263,45 @@ pub(crate) fn simple(sql: &str) -> Vec<u8> {
 
 /// A statement by Parse, Bind, Describe, Execute and Sync.
 pub(crate) fn extended(sql: &str) -> Vec<u8> {
+    extended_with(sql, &[], &[])
+}
+
+/// The same with types by number and with parameters as texts.
+pub(crate) fn extended_with(sql: &str, types: &[u32], parameters: &[String]) -> Vec<u8> {
     let mut out = BytesMut::new();
     let text = sql.split('\0').next().unwrap_or_default();
-    let none = std::iter::empty::<Option<i32>>();
-    let all = frontend::parse("", text, std::iter::empty(), &mut out).is_ok()
-        && frontend::bind(
-            "",
-            "",
-            std::iter::empty(),
-            none,
-            |_, _| Ok(postgres_protocol::IsNull::Yes),
-            std::iter::empty(),
-            &mut out,
-        )
-        .is_ok()
+    let put = |value: &String, out: &mut BytesMut| {
+        out.extend_from_slice(value.as_bytes());
+        Ok(IsNull::No)
+    };
+    let all = frontend::parse("", text, types.iter().copied(), &mut out).is_ok()
+        && frontend::bind("", "", [], parameters, put, [], &mut out).is_ok()
         && frontend::describe(b'P', "", &mut out).is_ok()
+        && frontend::execute("", 0, &mut out).is_ok();
+    if !all {
+        return simple("SELECT 1");
+    }
+    frontend::sync(&mut out);
+    out.to_vec()
+}
+
+/// A statement that is prepared under a name.
+pub(crate) fn prepare(name: &str, sql: &str) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    if frontend::parse(name, sql, std::iter::empty(), &mut out).is_err() {
+        return simple("SELECT 1");
+    }
+    frontend::sync(&mut out);
+    out.to_vec()
+}
+
+/// What is prepared under a name, run.
+pub(crate) fn run_prepared(name: &str) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    let none = std::iter::empty::<&String>();
+    let put = |_: &String, _: &mut BytesMut| Ok(IsNull::Yes);
+    let all = frontend::describe(b'S', name, &mut out).is_ok()
+        && frontend::bind("", name, [], none, put, [], &mut out).is_ok()
         && frontend::execute("", 0, &mut out).is_ok();
     if !all {
         return simple("SELECT 1");
