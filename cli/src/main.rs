@@ -57,6 +57,8 @@ enum Command {
     /// Show and watch operations
     #[command(subcommand)]
     Operation(commands::operation::Command),
+    /// Show the whole installation; 0: all is well, 7: something wants attention
+    Status(commands::status::Args),
     /// Show who is not what its template makes
     Drift(commands::drift::Args),
     /// Check, activate and roll back the policy
@@ -101,10 +103,15 @@ fn main() -> ExitCode {
         Command::Plan(command) => commands::plan::run(command),
         Command::Migrate(command) => commands::migrate::run(command),
         Command::Operation(command) => commands::operation::run(command),
+        Command::Status(args) => match commands::status::run(&args) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Drift(args) => commands::drift::run(&args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "palisade", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "palisade", &mut script);
+            commands::out::pour(script.as_slice(), "the script cannot be printed")
         }
         Command::Policy(command) => commands::policy::run(command),
         Command::Explain(args) => commands::explain::run(&args),

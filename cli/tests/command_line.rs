@@ -30,6 +30,7 @@ fn the_command_line_does_what_the_api_does() {
     assert!(ok(&["operation", "list", "--kind", "create", "--tenant", "acme"]).contains(operation));
     assert!(ok(&["operation", "wait", operation]).contains("succeeded"));
     assert_eq!(palisade.cli(&["operation", "cancel", operation]).0, 4);
+    installation(&palisade);
     removal(&palisade, &json);
     assert!(ok(&["completions", "bash"]).contains("palisade"));
     for (args, code) in [
@@ -66,11 +67,28 @@ fn migration(palisade: &Installation, ok: &dyn Fn(&[&str]) -> String, json: &dyn
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+fn installation(palisade: &Installation) {
+    let (code, shown, _) = palisade.cli(&["status"]);
+    for part in ["postgresql     ", "policy epoch 1", " active", "audit trail    "] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let (json_code, answer, _) = palisade.cli(&["status", "--json"]);
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    let attention = answer["attention"].as_array().unwrap();
+    let expected = if attention.is_empty() { 0 } else { 7 };
+    assert_eq!((code, json_code), (expected, expected), "{answer}");
+    let proxies = answer["proxies"].as_array().unwrap();
+    assert!(proxies.len() == 1 && proxies[0]["reachable"] == true, "{answer}");
+    assert_eq!(proxies[0]["policy_epoch"], answer["policy_epoch"]);
+    let (code, _, said) = palisade.cli(&["status", "--token", "none"]);
+    assert!(code == 5, "{said}");
+}
+
 fn removal(palisade: &Installation, json: &dyn Fn(&[&str]) -> Value) {
     let plan = json(&["tenant", "delete", "acme", "--json"]);
     let done = json(&["tenant", "delete", "acme", "--confirm", plan["confirm"].as_str().unwrap(), "--json"]);
-    let id = done["tenant"]["id"].as_str().unwrap();
     assert_eq!(palisade.cli(&["tenant", "status", "acme"]).0, 3);
-    let back = json(&["tenant", "undelete", id, "--json"]);
+    let back = json(&["tenant", "undelete", "acme", "--json"]);
     assert_eq!(back["tenant"]["observed_state"], "active");
+    assert_eq!(back["tenant"]["id"], done["tenant"]["id"]);
 }

@@ -25,7 +25,9 @@ const OBJECTS: &str = "CREATE TYPE mood AS ENUM ('low', 'high'); CREATE DOMAIN s
     CREATE INDEX by_total ON pay (doubled(id)) WHERE total > 1; CREATE STATISTICS two ON id, total FROM pay;
     CREATE RULE kept AS ON DELETE TO part DO INSTEAD NOTHING;
     ALTER TABLE pay ENABLE ROW LEVEL SECURITY; CREATE POLICY all_of_it ON pay USING (total > 0);
-    COMMENT ON TABLE pay IS 'who''s paid'; COMMENT ON COLUMN pay.total IS 'in cents'; GRANT SELECT (id) ON pay TO app";
+    COMMENT ON TABLE pay IS 'who''s paid'; COMMENT ON COLUMN pay.total IS 'in cents';
+    COMMENT ON FUNCTION doubled(int) IS 'said of doubled'; COMMENT ON TYPE mood IS 'said of mood'; COMMENT ON POLICY all_of_it ON pay IS 'said of a policy';
+    COMMENT ON CONSTRAINT pay_total_check ON pay IS 'said of a constraint'; COMMENT ON TRIGGER stamped ON pay IS 'said of a trigger'; GRANT SELECT (id) ON pay TO app";
 
 /// A dump without the random words that newer releases put around it.
 fn dump(url: &str, options: &[&str]) -> String {
@@ -59,6 +61,7 @@ async fn a_dump_goes_from_tenant_to_tenant() {
             .find(|line| line.split([' ', '.', '"', '\'']).any(|word| word.starts_with(physical)));
         assert_eq!(found, None, "a name of the database itself");
     }
+    assert_eq!(first.matches("said of").count(), 5, "comments on all sorts of objects");
     let file = palisade.folder().join("dump.sql");
     // The schema itself belongs to the tenant already.
     std::fs::write(&file, &first).unwrap();

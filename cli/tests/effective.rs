@@ -6,7 +6,8 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Installation, Second, connect, free_address};
+use common::{Installation, Second, connect, free_address, refusal};
+use palisade_policies::judge::POLICY;
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 
@@ -59,6 +60,7 @@ async fn changes_hold_within_a_second_and_a_proxy_outlives_the_control_plane() {
     ends_soon(&client, "rotation").await;
     assert!(!gets_in(&old).await && gets_in(new["url"].as_str().unwrap()).await);
     grace(&palisade, new["url"].as_str().unwrap()).await;
+    policy(&palisade).await;
     outlives(&mut palisade).await;
 }
 
@@ -90,11 +92,32 @@ async fn grace(palisade: &Installation, old: &str) {
     assert!(gets_in(new).await);
 }
 
+/// A policy holds for the next statement of a transaction that began before it.
+async fn policy(palisade: &Installation) {
+    let client = in_transaction(&palisade.env()["PALISADE_URL_GLOBEX_APP"]).await;
+    client.batch_execute("SELECT FROM orders").await.unwrap();
+    let file = palisade.folder().join("ours.csv");
+    std::fs::write(&file, format!("{POLICY}\np, app, relation, @own, orders, select, deny\n")).unwrap();
+    let (code, _, said) = palisade.cli(&["policy", "activate", file.to_str().unwrap()]);
+    assert_eq!(code, 0, "{said}");
+    let activated = Instant::now();
+    let refused = loop {
+        match client.batch_execute("SELECT FROM orders").await {
+            Ok(()) => assert!(activated.elapsed() < SOON, "the transaction goes on under the old policy"),
+            Err(error) => break error,
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(refused.code().unwrap().code(), "42501");
+    assert_eq!(refusal(&client, "SELECT 1").await.0, "25P02");
+    assert_eq!(palisade.cli(&["policy", "rollback", "1"]).0, 0);
+}
+
 /// A proxy of its own serves old and new clients while the control plane is away, and follows again afterwards.
 async fn outlives(palisade: &mut Installation) {
     let env = palisade.env();
     let listen = free_address();
-    let _proxy = Second::start(palisade, &listen, &[]);
+    let proxy = Second::start(palisade, &listen, &[]);
     let (head, rest) = env["PALISADE_URL_GLOBEX_APP"].rsplit_once('@').unwrap();
     let url = format!("{head}@{listen}/{}", rest.split_once('/').unwrap().1);
     let started = Instant::now();
@@ -106,7 +129,9 @@ async fn outlives(palisade: &mut Installation) {
     palisade.crash();
     client.query_one("SELECT count(*) FROM users", &[]).await.unwrap();
     assert!(gets_in(&url).await, "a new client is refused without the control plane");
+    let proxy = without_catalog(&env["PALISADE_DATABASE_URL"], palisade, (&listen, &url), proxy).await;
     palisade.launch();
+    let client = connect(&url).await;
     post(palisade, "/tenants/globex/suspend", json!({}));
     ends_soon(&client, "suspension at the second proxy").await;
     // PostgreSQL itself away and back: the snapshot stays, and the proxy serves again.
@@ -117,4 +142,42 @@ async fn outlives(palisade: &mut Installation) {
         assert!(started.elapsed() < Duration::from_secs(10), "the proxy does not serve after a restart");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    drop(proxy);
+}
+
+/// The control plane's database lets no proxy in: they serve what they know, also one that is started meanwhile, and
+/// follow what has happened when they are let in again.
+async fn without_catalog(
+    database: &str,
+    palisade: &Installation,
+    (listen, url): (&str, &str),
+    proxy: Second,
+) -> Second {
+    let admin = connect(database).await;
+    let away = "ALTER ROLE palisade_proxy NOLOGIN;
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'palisade_proxy'";
+    admin.batch_execute(away).await.unwrap();
+    let client = connect(url).await;
+    client.query_one("SELECT count(*) FROM users", &[]).await.unwrap();
+    drop(proxy);
+    let proxy = Second::start(palisade, listen, &[]);
+    let client = in_transaction(url).await;
+    let suspend = "UPDATE palisade_control.tenants SET desired_state = 'suspended', observed_state = 'suspended' WHERE slug = 'globex'";
+    admin.batch_execute(suspend).await.unwrap();
+    client.batch_execute("SELECT 1").await.unwrap();
+    admin.batch_execute("ALTER ROLE palisade_proxy LOGIN").await.unwrap();
+    let again = Instant::now();
+    while client.simple_query("SELECT 1").await.is_ok() {
+        assert!(again.elapsed() < Duration::from_secs(5), "a suspension from the time away is not followed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(!gets_in(url).await);
+    let resume = "UPDATE palisade_control.tenants SET desired_state = 'active', observed_state = 'active' WHERE slug = 'globex'";
+    admin.batch_execute(resume).await.unwrap();
+    let again = Instant::now();
+    while !gets_in(url).await {
+        assert!(again.elapsed() < Duration::from_secs(5), "a resumption is not followed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    proxy
 }

@@ -14,8 +14,15 @@ const TAKES_EFFECT: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_takes_effect_without_restart_and_is_rolled_back() {
-    let palisade = Installation::start("policy", true);
+    let shared = [("PALISADE__PROXY__SHARED_SCHEMAS", "[\"ext\"]")];
+    let palisade = Installation::with("policy", true, &shared);
     let env = palisade.env();
+    // What every tenant may use is explained as the proxy judges it.
+    for (schema, verdict) in [("ext", "permit"), ("other", "deny")] {
+        let sql = format!("SELECT {schema}.similarity('a', 'b')");
+        let (code, out, error) = palisade.cli(&["explain", "--tenant", "acme", &sql]);
+        assert!(code == 0 && out.starts_with(&format!("verdict    {verdict}")), "{out} {error}");
+    }
     let app = connect(&env["PALISADE_URL_ACME_APP"]).await;
     let file = palisade.folder().join("ours.csv");
     let ours = format!("{POLICY}\np, readonly, relation, @own, orders, select|insert|update|delete, deny\n");
@@ -34,6 +41,8 @@ async fn a_policy_takes_effect_without_restart_and_is_rolled_back() {
     // What was prepared before is asked again.
     let prepared = app.prepare("SELECT count(*) FROM orders").await.unwrap();
     let orders: i64 = app.query_one(&prepared, &[]).await.unwrap().get(0);
+    app.batch_execute("PREPARE by_sql AS SELECT count(*) FROM orders").await.unwrap();
+    permitted(&app, "EXECUTE by_sql").await;
     std::fs::write(&file, &ours).unwrap();
     let (code, out, _) = palisade.cli(&["policy", "check", &file_name, "--diff"]);
     assert!(code == 0 && out.contains("now refused") && out.contains("orders"), "{out}");
@@ -43,6 +52,9 @@ async fn a_policy_takes_effect_without_restart_and_is_rolled_back() {
     let error = app.query(&prepared, &[]).await.unwrap_err();
     assert_eq!(error.code().unwrap().code(), "42501");
     assert_eq!(refusal(&app, "SELECT 1 FROM orders").await.1, "permission denied for table orders");
+    assert_eq!(refusal(&app, "EXECUTE by_sql").await.1, "permission denied for table orders");
+    let execute = app.prepare("EXECUTE by_sql").await.unwrap();
+    assert_eq!(app.query(&execute, &[]).await.unwrap_err().code().unwrap().code(), "42501");
     app.batch_execute("SELECT count(*) FROM users").await.unwrap();
 
     tries_it(&palisade, &app, orders).await;
@@ -50,6 +62,7 @@ async fn a_policy_takes_effect_without_restart_and_is_rolled_back() {
     let (code, out, _) = palisade.cli(&["policy", "rollback", "1"]);
     assert!(code == 0 && out.contains("epoch 3 is in force"), "{out}");
     permitted(&app, "SELECT count(*) FROM orders").await;
+    permitted(&app, "EXECUTE by_sql").await;
     let (_, out, _) = palisade.cli(&["policy", "history"]);
     assert!(out.contains("no orders") && out.contains("epoch 1"), "{out}");
     let (_, out, _) = palisade.cli(&["policy", "show", "2"]);

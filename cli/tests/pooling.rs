@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use common::{Installation, connect, refusal};
@@ -33,6 +34,8 @@ async fn sessions_look_private() {
     pins_end_with_their_reason(&palisade, app).await;
     notifications_arrive(app).await;
     nothing_is_left_behind(owner, app).await;
+    reports_are_of_the_connection(app).await;
+    cancels_spare_settings(app).await;
     pools_limit(app).await;
 }
 
@@ -234,7 +237,7 @@ async fn notifications_arrive(app: &str) {
     let (listener, mut connection) = config.connect(NoTls).await.unwrap();
     let (heard, mut told) = tokio::sync::mpsc::unbounded_channel();
     tokio::spawn(async move {
-        while let Some(Ok(message)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+        while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
             if let AsyncMessage::Notification(note) = message {
                 let _ = heard.send((note.channel().to_owned(), note.payload().to_owned()));
             }
@@ -264,6 +267,69 @@ async fn nothing_is_left_behind(owner: &str, app: &str) {
     assert_eq!(value(&connect(owner).await, "SELECT count(*) FROM n").await, "0");
 }
 
+/// A client is told what its connection reports, and nothing of what one that has gone had set.
+async fn reports_are_of_the_connection(app: &str) {
+    for _ in 0..3 {
+        let gone = connect(app).await;
+        // It holds its connection until it goes: PostgreSQL then takes everything back, and reports it.
+        gone.batch_execute("SET application_name = 'somebody else'; LISTEN news").await.unwrap();
+        drop(gone);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let (client, mut connection) = tokio_postgres::connect(app, NoTls).await.unwrap();
+            let begun = client.batch_execute("BEGIN; SELECT 1");
+            let spoken = async { while poll_fn(|cx| connection.poll_message(cx)).await.is_some() {} };
+            tokio::select! { begun = begun => begun.unwrap(), () = spoken => panic!("it was closed") }
+            assert_eq!(connection.parameter("application_name"), Some(""));
+            held.push((client, connection));
+        }
+    }
+}
+
+/// Whoever is cancelled while settings are brought over to its connection loses a statement, not the session.
+async fn cancels_spare_settings(app: &str) {
+    let mut clients = Vec::new();
+    for number in 0..3 {
+        let client = connect(app).await;
+        // So many that it takes a while to bring them over.
+        for setting in 0..40 {
+            let value = format!("{number}").repeat(500);
+            client.batch_execute(&format!("SET myapp.s{setting} = '{value}'")).await.unwrap();
+        }
+        clients.push(client);
+    }
+    let cancelling: Vec<_> = clients
+        .iter()
+        .map(|client| {
+            let token = client.cancel_token();
+            tokio::spawn(async move {
+                loop {
+                    token.cancel_query(NoTls).await.unwrap();
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            })
+        })
+        .collect();
+    let (mut answered, mut cancelled) = (0, 0);
+    for _ in 0..300 {
+        for (number, client) in clients.iter().enumerate() {
+            match client.simple_query("SELECT current_setting('myapp.s39'), pg_sleep(0.001)").await {
+                Ok(rows) => {
+                    assert!(format!("{rows:?}").contains(&format!("{number}").repeat(500)), "{rows:?}");
+                    answered += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.code().map(|code| code.code()), Some("57014"), "{error:?}");
+                    cancelled += 1;
+                }
+            }
+        }
+    }
+    cancelling.iter().for_each(tokio::task::JoinHandle::abort);
+    assert!(answered > 0 && cancelled > 0, "{answered} answered, {cancelled} cancelled");
+}
+
 async fn pools_limit(app: &str) {
     let (a, b, c) = (connect(app).await, connect(app).await, connect(app).await);
     a.batch_execute("BEGIN; SELECT 1").await.unwrap();
@@ -274,4 +340,53 @@ async fn pools_limit(app: &str) {
     a.batch_execute("COMMIT").await.unwrap();
     assert_eq!(tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap(), "3");
     b.batch_execute("COMMIT").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn session_mode_holds_one_connection_from_the_first_statement_on() {
+    let palisade = Installation::with("session-mode", true, &[("PALISADE__PROXY__POOL_SIZE", "2")]);
+    let env = palisade.env();
+    let app = &env["PALISADE_URL_ACME_APP"];
+    let before = connect(app).await;
+    before.batch_execute("SELECT 1").await.unwrap();
+    let wish = serde_json::json!({ "pool_mode": "session" });
+    let (status, answer) =
+        palisade.api("PATCH", "/api/v1/tenants/acme", &env["PALISADE_ADMIN_TOKEN"], Some(wish)).unwrap();
+    assert_eq!(status, 200, "{answer}");
+    let a = held(&palisade, app).await;
+    // What transaction mode would not carry over stays: a setting that a function made, and `currval`.
+    a.batch_execute("SELECT set_config('myapp.hidden', 'a', false), 1; CREATE TEMP SEQUENCE s")
+        .await
+        .unwrap();
+    assert_eq!(value(&a, "SELECT nextval('s')").await, "1");
+    let pid = value(&a, "SELECT pg_backend_pid()").await;
+    for _ in 0..3 {
+        assert_eq!(value(&a, "SELECT pg_backend_pid()").await, pid);
+        assert_eq!(value(&a, "SELECT current_setting('myapp.hidden')").await, "a");
+        assert_eq!(value(&a, "SELECT currval('s')").await, "1");
+    }
+    // A session that was there before goes over to the new mode with its next transaction.
+    let other = value(&before, "SELECT pg_backend_pid()").await;
+    assert_ne!(other, pid);
+    assert_eq!(value(&before, "SELECT pg_backend_pid()").await, other);
+    // Both connections are held: a third client waits until one of the others leaves, and finds nothing of it.
+    let c = connect(app).await;
+    let mut waits = Box::pin(value(&c, "SELECT current_setting('myapp.hidden', true)"));
+    assert!(tokio::time::timeout(Duration::from_millis(500), &mut waits).await.is_err());
+    drop(a);
+    assert!(matches!(waits.await.as_str(), "NULL" | ""));
+}
+
+/// A client that holds a connection: the proxy hears of another mode some milliseconds after the API has answered.
+async fn held(palisade: &Installation, url: &str) -> Client {
+    let started = std::time::Instant::now();
+    loop {
+        let client = connect(url).await;
+        value(&client, "SELECT 1").await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        if palisade.metrics()["palisade_servers{state=\"active\"}"] > 0.0 {
+            return client;
+        }
+        assert!(started.elapsed() < Duration::from_secs(20), "no connection is held");
+    }
 }

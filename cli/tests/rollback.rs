@@ -41,6 +41,7 @@ async fn a_tenant_goes_back_and_goes_away() {
     let id = made["tenant"]["id"].as_str().unwrap().to_owned();
     back_a_version(&call, &url).await;
     away_and_back(&call, &url, &id).await;
+    by_the_slug_that_it_had(&palisade, &call);
     for_good(&call, &env["PALISADE_DATABASE_URL"], &id).await;
 }
 
@@ -92,6 +93,45 @@ async fn away_and_back(call: &impl Fn(&str, &str, Value) -> (u16, Value), url: &
     assert_eq!((status, back["tenant"]["observed_state"].as_str()), (200, Some("active")), "{back}");
     let client = connect(&url.replace("/shop", "/shop-old")).await;
     assert_eq!(client.query("SELECT * FROM users", &[]).await.unwrap().len(), 1);
+}
+
+/// A deleted tenant comes back by its slug where that says which; who may see one that had a slug does not see who has
+/// it now.
+fn by_the_slug_that_it_had(palisade: &Installation, call: &impl Fn(&str, &str, Value) -> (u16, Value)) {
+    let make = || {
+        let (status, made) = call("POST", "/tenants", json!({ "slug": "twin", "template": "shop" }));
+        assert_eq!(status, 201, "{made}");
+        made["tenant"]["id"].as_str().unwrap().to_owned()
+    };
+    let delete = || {
+        let (_, plan) = call("DELETE", "/tenants/twin?dry_run=true", Value::Null);
+        let confirm = plan["confirm"].as_str().unwrap();
+        assert_eq!(call("DELETE", &format!("/tenants/twin?confirm={confirm}"), Value::Null).0, 200);
+    };
+    let back = |named: &str, body: Value| call("POST", &format!("/tenants/{named}/undelete"), body);
+    let first = make();
+    let wish = json!({ "name": "twins", "roles": ["operator"], "tenants": ["twin"], "days": 1 });
+    let (status, token) = call("POST", "/tokens", wish);
+    assert_eq!(status, 201, "{token}");
+    let own =
+        |path: &str| palisade.api("GET", &format!("/api/v1{path}"), token["secret"].as_str().unwrap(), None);
+    assert_eq!(back("twin", json!({})).0, 409, "it is not deleted");
+    delete();
+    assert_eq!(back("twin", json!({})).0, 200);
+    assert_eq!(own("/tenants/twin").unwrap().0, 200);
+    delete();
+    let second = make();
+    assert_eq!(own("/tenants/twin").unwrap().0, 404, "the slug is another's now");
+    assert_eq!(own(&format!("/tenants/{first}")).unwrap().0, 200);
+    // The slug says whoever has it now, who is not deleted.
+    assert_eq!(back("twin", json!({ "slug": "elder" })).0, 409);
+    delete();
+    let (status, problem) = back("twin", json!({}));
+    let said = problem["detail"].as_str().unwrap();
+    assert!(status == 409 && said.contains(&first) && said.contains(&second), "{problem}");
+    assert_eq!(back(&first, json!({ "slug": "elder" })).0, 200);
+    assert_eq!(back("twin", json!({})).1["tenant"]["id"], second);
+    assert_eq!(back("nobody", json!({})).0, 404);
 }
 
 /// Deleted twice is purged: no schema, role or row stays, but its record does.

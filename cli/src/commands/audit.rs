@@ -11,7 +11,7 @@ use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::api::{Api, ApiArgs, encode};
-use crate::commands::out::{items, print_json, table, text};
+use crate::commands::out::{items, pour, print_json, table, text};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -255,14 +255,10 @@ fn sinks(args: &CheckpointArgs) -> Result<()> {
 fn export(args: &ExportArgs) -> Result<()> {
     let name = args.format.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
     let path = args.filter.query(format!("/audit/export?format={name}"));
-    let mut stream = Api::new(&args.api)?.read(&path)?;
+    let stream = Api::new(&args.api)?.read(&path)?;
     match &args.output {
         Some(output) => to_file(stream, output),
-        None => {
-            // A reader that has gone ends it.
-            std::io::copy(&mut stream, &mut std::io::stdout().lock()).context("writing the events")?;
-            Ok(())
-        }
+        None => pour(stream, "the events broke off"),
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod plain;
 mod pooler;
+mod progress;
+mod twin;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,15 +13,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args as ClapArgs, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
-use palisade_proof::{Address, Attacker, Lab, Options, Outcome, Progress, Report, Tokens};
+use palisade_proof::{Address, Attacker, Compared, Lab, Options, Outcome, Pair, Progress, Report, Tokens};
 use palisade_trail::Key;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api::{Api, ApiArgs, encode};
 use crate::commands::out::{items, text};
+use progress::{Display, Shown};
 
 /// Name of the key that signs reports.
 const ORIGIN: &str = "palisade/leak-test";
@@ -51,15 +54,19 @@ pub(crate) struct Args {
     /// Where everything that is random comes from; drawn and shown where it is left out
     #[arg(long)]
     seed: Option<u64>,
-    /// Probe tenants: the first attacks, the others are attacked
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=50))]
+    /// Probe tenants: the first attacks, the others are attacked; the attackers are not told of the last
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=50))]
     tenants: u8,
     /// Attackers at once
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
     threads: u8,
     /// Most statements a second of all attackers together; 0 is without a limit
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, default_value_if("production", "true", "20"))]
     rate: u64,
+    /// For an installation that has work to do: statements that only read, in read-only transactions, of two attackers,
+    /// 20 a second unless --rate says otherwise. No walls are opened and nothing is compared
+    #[arg(long, conflicts_with_all = ["walls", "admin", "compare", "sqlsmith", "twin", "threads"])]
+    production: bool,
     #[arg(long, value_enum, default_value_t = Walls::Both)]
     walls: Walls,
     /// An administrator's connection string to the database: opens the probe tenants' schemas, and nobody else's, for the
@@ -73,9 +80,22 @@ pub(crate) struct Args {
     /// And the same through PgBouncer in transaction mode: its program
     #[arg(long, value_name = "PROGRAM", requires = "compare")]
     pgbouncer: Option<PathBuf>,
+    /// Ask a private database the same as a probe tenant, for the same time: every answer must be equal. An
+    /// administrator's connection string to the same version of PostgreSQL
+    #[arg(long, value_name = "URL")]
+    twin: Option<String>,
     /// Let SQLsmith attack too: its program (Debian: sqlsmith)
     #[arg(long, value_name = "PROGRAM")]
     sqlsmith: Option<PathBuf>,
+    /// How progress is shown
+    #[arg(long, value_enum, default_value_t = Shown::Bar)]
+    progress: Shown,
+    /// Eight hexadecimal digits for the names of the probe tenants (`probe-<digits>-…`); drawn where they are left out
+    #[arg(long, value_parser = run_name)]
+    name: Option<u32>,
+    /// Leave the probe tenants: whoever started the test takes them away
+    #[arg(long)]
+    keep_tenants: bool,
     /// Folder for the report (`report.json`, signed, and `report.html`)
     #[arg(long, default_value = "leak-report")]
     report: PathBuf,
@@ -101,10 +121,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             println!("  {} / {} [{}] {}", leak.attacker, leak.class, leak.kinds.join(", "), leak.reproducer);
         }
     }
+    if let Some(twin) = &report.twin {
+        let known: u64 = twin.known.values().sum();
+        println!(
+            "beside a private database: {} statements, {} equal answers, {known} known differences, {} others",
+            twin.statements, twin.equal, twin.unknown
+        );
+        for difference in twin.differences.iter().take(5) {
+            println!("  {} {}", difference.class, difference.statement);
+        }
+    }
     println!("the report is in {}", args.report.display());
-    match report.leaks() {
-        0 => Ok(()),
-        leaks => bail!("{leaks} leaks; each stands in the report with a statement that does it"),
+    match (report.leaks(), report.twin.as_ref().map_or(0, |twin| twin.unknown)) {
+        (0, 0) => Ok(()),
+        (0, others) => bail!("{others} answers differ from a private database's; some stand in the report"),
+        (leaks, _) => bail!("{leaks} leaks; each stands in the report with a statement that does it"),
     }
 }
 
@@ -112,11 +143,12 @@ fn attack(args: &Args) -> Result<Report> {
     let key = signing_key(&args.key_file)?;
     std::fs::create_dir_all(&args.report).with_context(|| format!("making {}", args.report.display()))?;
     let api = Api::new(&args.api)?;
+    let stop = interrupted()?;
     let seed = args.seed.unwrap_or_else(rand::random);
     println!(
         "seed {seed}, {} tenants, {} attackers, {} s",
         args.tenants,
-        args.threads,
+        attackers(args).len(),
         args.duration.as_secs()
     );
     let mut walls = BTreeMap::new();
@@ -126,20 +158,21 @@ fn attack(args: &Args) -> Result<Report> {
         modes.extend(args.admin.as_deref().map(|admin| ("proxy alone", false, Some(admin))));
     }
     for (name, observe, open) in modes {
-        let probes = Probes::make(&api, args.tenants, observe, seed)?;
-        let ran = probes.opened(open).and_then(|()| one(args, probes.tenants.clone(), seed, name));
+        let probes = Probes::make(&api, (args.tenants, args.name), observe, seed)?;
+        let ran = probes.opened(open).and_then(|()| one(args, probes.tenants.clone(), seed, name, &stop));
         // The probes go, whatever has happened.
-        let deleted = probes.delete();
+        let deleted = if args.keep_tenants { Ok(()) } else { probes.delete() };
         walls.insert(name.to_owned(), ran?);
         deleted?;
     }
     if let Some(url) = &args.compare {
         let plain = plain::Plain::make(url, args.tenants, seed)?;
-        let ran = compare(args, &plain, seed);
+        let ran = compare(args, &plain, seed, &stop);
         let deleted = plain.delete();
         walls.extend(ran?);
         deleted?;
     }
+    let twin = args.twin.as_deref().map(|url| differential(args, &api, url, seed, &stop)).transpose()?;
     let report = Report {
         made_at: time::OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339)?,
         suite: env!("CARGO_PKG_VERSION").to_owned(),
@@ -148,6 +181,7 @@ fn attack(args: &Args) -> Result<Report> {
         seed,
         tenants: args.tenants.into(),
         walls,
+        twin,
     };
     let write = |name: &str, text: String| {
         let file = args.report.join(name);
@@ -159,56 +193,109 @@ fn attack(args: &Args) -> Result<Report> {
     Ok(report)
 }
 
+/// A probe tenant's answers beside those of a private database.
+fn differential(args: &Args, api: &Api, url: &str, seed: u64, stop: &Progress) -> Result<Compared> {
+    let probes = Probes::make(api, (1, None), false, seed)?;
+    let compared = twin::Private::make(url).and_then(|private| {
+        let (_, palisade) = probes.tenants.first().context("a probe tenant was made")?;
+        let pair = Pair { palisade: palisade.clone(), private: private.address.clone() };
+        let compared = palisade_proof::compare(&pair, args.duration, seed, &stop.stop);
+        // Both go, whatever has happened.
+        private.delete()?;
+        compared
+    });
+    probes.delete()?;
+    compared
+}
+
 /// What the suite finds in a plain PostgreSQL, and behind PgBouncer where that is wished.
-fn compare(args: &Args, plain: &plain::Plain, seed: u64) -> Result<BTreeMap<String, Outcome>> {
+fn compare(
+    args: &Args,
+    plain: &plain::Plain,
+    seed: u64,
+    stop: &Arc<Progress>,
+) -> Result<BTreeMap<String, Outcome>> {
     let mut walls = BTreeMap::new();
     let name = "plain PostgreSQL";
-    walls.insert(name.to_owned(), one(args, plain.tenants(), seed, name)?);
+    walls.insert(name.to_owned(), one(args, plain.tenants(), seed, name, stop)?);
     if let Some(program) = &args.pgbouncer {
         plain.empty()?;
         let pooler = pooler::Pooler::start(program, &plain.tenants())?;
-        walls.insert("PgBouncer".to_owned(), one(args, pooler.tenants(), seed, "PgBouncer")?);
+        walls.insert("PgBouncer".to_owned(), one(args, pooler.tenants(), seed, "PgBouncer", stop)?);
     }
     Ok(walls)
 }
 
 /// One run, with a bar that says how far it is.
-fn one(args: &Args, tenants: Vec<(Lab, Address)>, seed: u64, name: &str) -> Result<Outcome> {
-    let progress = Arc::new(Progress::default());
+fn one(
+    args: &Args,
+    tenants: Vec<(Lab, Address)>,
+    seed: u64,
+    name: &str,
+    progress: &Arc<Progress>,
+) -> Result<Outcome> {
+    progress.begin();
     let options = Options {
         tenants,
         duration: args.duration,
         seed,
-        attackers: attackers(args.threads)
-            .into_iter()
-            .chain(args.sqlsmith.is_some().then_some(Attacker::Smith))
-            .collect(),
+        attackers: attackers(args),
         rate: args.rate,
         sqlsmith: args.sqlsmith.clone(),
+        read_only: args.production,
     };
-    let bar = ProgressBar::new(args.duration.as_secs());
-    bar.set_style(ProgressStyle::with_template("{prefix} {bar:30} {elapsed_precise} {msg}")?);
-    bar.set_prefix(name.to_owned());
-    let seen = progress.clone();
+    let display = Display::new(args.progress, name, args.duration)?;
+    let (seen, progress) = (progress.clone(), progress.clone());
     let running = std::thread::spawn(move || palisade_proof::run(options, &seen));
     let began = Instant::now();
     while !running.is_finished() {
-        std::thread::sleep(Duration::from_millis(200));
-        bar.set_position(began.elapsed().as_secs().min(args.duration.as_secs()));
-        let (statements, leaks) =
-            (progress.statements.load(Ordering::Relaxed), progress.leaks.load(Ordering::Relaxed));
-        bar.set_message(format!("{statements} statements, {leaks} answers that leak"));
+        std::thread::sleep(display.pace());
+        display.show(&progress, began.elapsed());
     }
-    bar.finish_and_clear();
+    display.end();
     running.join().map_err(|_| anyhow::anyhow!("the run ended in a panic"))?
 }
 
-/// One in eight garbles the protocol, two in eight play the corpus.
-fn attackers(threads: u8) -> Vec<Attacker> {
-    (0..threads)
+/// Ends runs early when somebody interrupts: what was made for them is removed all the same. A second time ends at once.
+fn interrupted() -> Result<Arc<Progress>> {
+    let progress = Arc::new(Progress::default());
+    let stop = progress.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            let Ok(mut end) = signal(SignalKind::terminate()) else { return };
+            let mut told = 0;
+            loop {
+                tokio::select! {
+                    _ = tokio::signal::ctrl_c() => {}
+                    _ = end.recv() => {}
+                }
+                told += 1;
+                stop.stop.store(true, Ordering::Relaxed);
+                if told > 1 {
+                    std::process::exit(130);
+                }
+            }
+        });
+    });
+    Ok(progress)
+}
+
+/// Who attacks.
+fn attackers(args: &Args) -> Vec<Attacker> {
+    if args.production {
+        return vec![Attacker::Generator, Attacker::Existence];
+    }
+    threads(args.threads).into_iter().chain(args.sqlsmith.is_some().then_some(Attacker::Smith)).collect()
+}
+
+/// One in eight garbles the protocol, one asks whether a name tells, two play the corpus.
+fn threads(number: u8) -> Vec<Attacker> {
+    (0..number)
         .map(|index| match index % 8 {
             3 => Attacker::Garbler,
             1 | 5 => Attacker::Mutator,
+            7 => Attacker::Existence,
             _ => Attacker::Generator,
         })
         .collect()
@@ -221,12 +308,13 @@ struct Probes<'a> {
 }
 
 impl<'a> Probes<'a> {
-    fn make(api: &'a Api, number: u8, observe: bool, seed: u64) -> Result<Self> {
+    fn make(api: &'a Api, (number, name): (u8, Option<u32>), observe: bool, seed: u64) -> Result<Self> {
         let mut probes = Self { api, tenants: Vec::new() };
         let mut rng = StdRng::seed_from_u64(seed ^ u64::from(observe));
-        let run = rand::random::<u32>();
+        let run = name.unwrap_or_else(rand::random);
         for index in 0..number {
-            let slug = format!("probe-{run:08x}-{index}");
+            // Those of the run before may still be there.
+            let slug = format!("probe-{run:08x}-{}{index}", if observe { "o" } else { "" });
             let made = probes.tenant(&slug, observe, &mut rng);
             match made {
                 Ok(tenant) => probes.tenants.push(tenant),
@@ -341,6 +429,15 @@ fn signing_key(file: &Path) -> Result<Key> {
     Ok(Key::new(ORIGIN, &seed)?)
 }
 
+/// Eight hexadecimal digits.
+fn run_name(given: &str) -> Result<u32, String> {
+    let digits = given.len() == 8 && given.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    u32::from_str_radix(given, 16)
+        .ok()
+        .filter(|_| digits)
+        .ok_or_else(|| "must be eight hexadecimal digits".into())
+}
+
 /// `45s`, `10m`, `1h`, or seconds.
 fn duration(given: &str) -> Result<Duration, String> {
     let (number, unit) = given.split_at(given.find(|c: char| !c.is_ascii_digit()).unwrap_or(given.len()));
@@ -377,9 +474,9 @@ mod tests {
 
     #[test]
     fn every_kind_of_attacker_has_its_part() {
-        let names = |threads| {
-            attackers(threads).iter().map(|a| a.name()).collect::<std::collections::BTreeSet<_>>().len()
+        let names = |number| {
+            threads(number).iter().map(|a| a.name()).collect::<std::collections::BTreeSet<_>>().len()
         };
-        assert_eq!((names(1), names(4), names(8)), (1, 3, 3));
+        assert_eq!((names(1), names(4), names(8)), (1, 3, 4));
     }
 }

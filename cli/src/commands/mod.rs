@@ -14,6 +14,7 @@ pub(crate) mod plan;
 pub(crate) mod policy;
 pub(crate) mod report;
 pub(crate) mod serve;
+pub(crate) mod status;
 pub(crate) mod template;
 pub(crate) mod tenant;
 pub(crate) mod token;

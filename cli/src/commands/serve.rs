@@ -65,6 +65,9 @@ pub(crate) fn sections(
     let mut control: Option<ControlPlaneConfig> = None;
     if want_control {
         control = config::section(table, "control_plane", &mut errors);
+        if let Some(control) = control.as_mut().filter(|control| control.shared_schemas.is_empty()) {
+            control.shared_schemas = shared_schemas(table);
+        }
         errors.extend(control.iter().flat_map(ControlPlaneConfig::errors));
     }
     let mut proxy: Option<ProxyConfig> = None;
@@ -74,6 +77,12 @@ pub(crate) fn sections(
     }
     config::all_or_nothing(&errors)?;
     Ok((control, proxy))
+}
+
+/// What the proxy of the same file shares with all tenants. A mistake in it is said where the proxy's table is read.
+fn shared_schemas(table: &Table) -> Vec<String> {
+    let shared = table.get("proxy").and_then(|proxy| proxy.get("shared_schemas"));
+    shared.cloned().and_then(|shared| shared.try_into().ok()).unwrap_or_default()
 }
 
 /// Both tables, which must be there.
@@ -88,4 +97,29 @@ pub(crate) fn logging() {
         tracing_subscriber::EnvFilter::new("info,refinery_core=warn,tokio_postgres=warn")
     });
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_control_plane_explains_with_what_the_proxy_shares() {
+        let shared = |text: &str| {
+            let table = text.parse().unwrap();
+            let read = sections(&table, true, false).map_err(|error| format!("{error:#}"));
+            read.map(|(control, _)| control.unwrap().shared_schemas)
+        };
+        let base = "[control_plane]\ndatabase_url = 'postgres://a@b/c'\nmaster_key_file = 'k'\n\
+                    auth = { public_key_file = 'p' }\n";
+        for (more, expected) in [
+            ("", Vec::new()),
+            ("[proxy]\nshared_schemas = ['ext', 'geo']", vec!["ext", "geo"]),
+            ("shared_schemas = ['own']\n[proxy]\nshared_schemas = ['ext']", vec!["own"]),
+            ("[proxy]\nlisten = '127.0.0.1:1'", Vec::new()),
+        ] {
+            assert_eq!(shared(&format!("{base}{more}")).unwrap(), expected, "{more}");
+        }
+        assert!(shared(&format!("{base}shared_schemas = 'ext'")).unwrap_err().contains("shared_schemas"));
+    }
 }

@@ -72,7 +72,7 @@ pub(crate) enum Command {
     Delete(Confirmed),
     /// Give a deleted tenant back
     Undelete {
-        /// The tenant's id
+        /// The tenant's id, or the slug that it had
         tenant: String,
         /// Another slug, where the old one is taken
         #[arg(long)]

@@ -53,6 +53,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
     control.database_url.clone_from(&server.url);
     control.proxy_address = proxy.listen.to_string();
     control.verify_through = Some(proxy.listen.to_string());
+    control.consoles = vec![proxy.admin_listen.to_string()];
+    control.console_password_file = Some(layout.admin_password());
     (proxy.server, proxy.database) = server.address()?;
     std::fs::write(layout.pid(), format!("{}\n", std::process::id()))
         .context("writing the process's number")?;
