@@ -31,10 +31,10 @@ CMD ["npm", "run", "dev", "--", "--host", "0.0.0.0", "--port", "5173"]
 
 # ---------------------------------------------------------------- the binary
 FROM ${RUST_IMAGE} AS build
-# pg_query needs libclang, pingora's zlib-ng needs cmake.
+# pg_query needs libclang, pingora's zlib-ng needs cmake and make.
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install -y --no-install-recommends cmake g++ libclang-dev \
+ && apt-get install -y --no-install-recommends cmake g++ libclang-dev make \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .

@@ -35,12 +35,14 @@ summary() {
   [ "$failed" = 0 ]
 }
 
-# The installation that a suite runs against: its own data folder and ports, fresh each time.
+# The installation that a suite runs against: its own data folder and ports (the usual ones plus
+# PALISADE_TEST_PORT_OFFSET), fresh each time.
 with_installation() {
   local data=$DATA/test-installation main_data=$DATA
-  export PALISADE__PROXY__LISTEN=127.0.0.1:16432 PALISADE__CONTROL_PLANE__LISTEN=127.0.0.1:18080
-  export PALISADE__PROXY__ADMIN_LISTEN=127.0.0.1:16433 PALISADE__PROXY__METRICS_LISTEN=127.0.0.1:19464
-  export PALISADE__CONTROL_PLANE__METRICS_LISTEN=127.0.0.1:19465
+  local offset=${PALISADE_TEST_PORT_OFFSET:-10000}
+  export PALISADE__PROXY__LISTEN=127.0.0.1:$((6432 + offset)) PALISADE__CONTROL_PLANE__LISTEN=127.0.0.1:$((8080 + offset))
+  export PALISADE__PROXY__ADMIN_LISTEN=127.0.0.1:$((6433 + offset)) PALISADE__PROXY__METRICS_LISTEN=127.0.0.1:$((9464 + offset))
+  export PALISADE__CONTROL_PLANE__METRICS_LISTEN=127.0.0.1:$((9465 + offset))
   (
     DATA=$data LOG=$data/log/palisade.log
     if running; then down; fi
@@ -68,8 +70,8 @@ pgbench_runs() {
   psql "$PALISADE_URL_ACME_OWNER" -v ON_ERROR_STOP=1 -c '\d users' -c '\dt' -c '\df' -c '\dn' || return 1
 }
 
-# Attacks and benign statements, played as a hostile and as an honest tenant.
-corpora() { PALISADE_BIN=$(binary) bash bench/leak/run.sh "$1"; }
+# Attacks and benign statements, played as a hostile and as an honest tenant. Each wall alone: bench/corpus/README.md.
+corpora() { PALISADE_BIN=$(binary) bash bench/leak/run.sh --walls both "$1"; }
 
 # Attackers of every kind for a short time, and the same against a plain PostgreSQL, where they must find something.
 leak_test() {
@@ -133,6 +135,7 @@ run_tests() {
     suite "leak test" with_installation leak_test
     suite "client matrix" with_installation client_matrix
     suite "crowd under faults" with_installation crowd
+    suite "provisioning under faults" python3 bench/provisioning/faults.py --faults 40 --binary "$(binary)"
     suite "UI unit tests" ui_tests
     suite "UI end to end" with_installation ui_e2e
   fi

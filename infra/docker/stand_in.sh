@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
-# Where no image registry can be reached: makes images under the names that the compose file asks for, from what this
-# Debian machine has installed, and the runtime image from a binary that stands here already.
+# Where no image registry can be reached: makes images under the names that Dockerfile and compose file ask for, from
+# what this Debian machine has installed.
 #
-#   infra/docker/stand_in.sh BINARY      needs docker, PostgreSQL 15, prometheus; then: infra/docker/check.sh --no-build
+#   infra/docker/stand_in.sh --bases     what the Dockerfile builds on, and PostgreSQL and Prometheus; needs docker,
+#                                        debootstrap, PostgreSQL 15, prometheus, node, cargo.
+#                                        Then: BUILD_ARGS="--network host" infra/docker/check.sh
+#   infra/docker/stand_in.sh BINARY      instead of a build, Palisade's image from a binary that stands here already.
+#                                        Then: infra/docker/check.sh --no-build
 #
 # The stand-ins hold the same programs and take the same settings; they are not the published images.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-binary=${1:?usage: infra/docker/stand_in.sh BINARY}
+binary=${1:?usage: infra/docker/stand_in.sh --bases | BINARY}
 pg=${PG_BINDIR:-/usr/lib/postgresql/15/bin}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -30,12 +34,14 @@ users() {
   printf 'root:x:0:\n%s:x:%s:\n' "$2" "$3" > "$1/etc/group"
 }
 
+# As distroless/cc: the C library, its runtime and certificates, no shell.
 runtime() {
-  local root=$work/runtime
+  local root=$work/runtime package packages=$work/packages
   users "$root" nonroot 65532
-  with_libraries "$root" "$(readlink -f "$binary")"
-  rm -rf "${root:?}$(readlink -f "$binary")"
-  find "$root" -type d -empty -path "$root/work*" -delete
+  install -d "$packages"
+  (cd "$packages" && apt-get download -qq libc6 libgcc-s1 libstdc++6 libssl3 netbase tzdata >/dev/null 2>&1)
+  for package in "$packages"/*.deb; do dpkg-deb -x "$package" "$root"; done
+  rm -rf "$root/usr/share/doc" "$root/usr/share/lintian"
   install -D -m 0644 /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
   tar -C "$root" -c . | docker import - gcr.io/distroless/cc-debian12:nonroot >/dev/null
 }
@@ -56,6 +62,28 @@ palisade() {
   tar -C "$context/out" -cf "$context/out.tar" . && rm -rf "$context/out"
   sed -i 's|^COPY out/ /|ADD out.tar /|' "$context/Dockerfile"
   DOCKER_BUILDKIT=0 docker build -q -t "${PALISADE_IMAGE:-palisade:local}" "$context" >/dev/null
+}
+# What the first stages of the Dockerfile start from: Debian with a C compiler and Rust, Debian with Node. The machine's
+# own authorities go in, so that a registry behind a proxy of the house is trusted.
+builders() {
+  local root=$work/debian toolchain npm
+  local authorities=/etc/ssl/certs/ca-certificates.crt
+  debootstrap --variant=minbase --include=ca-certificates,gcc,libc6-dev bookworm "$root" >/dev/null
+  cp "$authorities" "$root$authorities"
+  cp /etc/apt/sources.list.d/debian.sources "$root/etc/apt/sources.list.d/" 2>/dev/null && rm -f "$root/etc/apt/sources.list"
+  toolchain=$(rustc --print sysroot)
+  install -d "$root/usr/local/rust"
+  cp -a "$toolchain/bin" "$toolchain/lib" "$root/usr/local/rust/"
+  tar -C "$root" -c . | docker import -c 'ENV PATH=/usr/local/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
+    -c 'ENV CARGO_HOME=/usr/local/cargo' -c "ENV CARGO_HTTP_CAINFO=$authorities" - docker.io/library/rust:1-bookworm >/dev/null
+  rm -rf "$root/usr/local/rust"
+  npm=$(readlink -f "$(type -P npm)"); npm=${npm%/bin/*}
+  with_libraries "$root" node
+  install -d "$root$npm"
+  cp -a "$npm/." "$root$npm"
+  ln -sf "$npm/bin/npm-cli.js" "$root/usr/local/bin/npm"
+  ln -sf "$npm/bin/npx-cli.js" "$root/usr/local/bin/npx"
+  tar -C "$root" -c . | docker import -c "ENV NODE_EXTRA_CA_CERTS=$authorities" - docker.io/library/node:22-bookworm-slim >/dev/null
 }
 postgres() {
   local root=$work/postgres
@@ -97,5 +125,6 @@ prometheus() {
   tar -C "$root" -c . | docker import -c 'USER 65534:65534' -c 'WORKDIR /prometheus' -c 'ENTRYPOINT ["/usr/bin/prometheus"]' \
     -c 'CMD ["--config.file=/etc/prometheus/prometheus.yml","--storage.tsdb.path=/prometheus"]' - docker.io/prom/prometheus:v3.5.0 >/dev/null
 }
-runtime; palisade; postgres; prometheus
+runtime; postgres; prometheus
+if [ "$binary" = --bases ]; then builders; else palisade; fi
 docker image ls --format '{{.Repository}}:{{.Tag}} {{.Size}}'
