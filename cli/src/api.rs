@@ -173,6 +173,9 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
     if error.downcast_ref::<crate::commands::leak_test::CouldNotRun>().is_some() {
         return ExitCode::from(2);
     }
+    if error.downcast_ref::<crate::commands::leak_test::Interrupted>().is_some() {
+        return ExitCode::from(130);
+    }
     match error.downcast_ref::<Refused>().map(|refused| refused.status) {
         Some(404) => ExitCode::from(3),
         Some(400 | 409 | 412 | 422) => ExitCode::from(4),

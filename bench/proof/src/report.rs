@@ -92,6 +92,9 @@ pub struct Report {
     pub seed: u64,
     /// How many tenants, the attacker included.
     pub tenants: usize,
+    /// Somebody ended the test before its time was over.
+    #[serde(default)]
+    pub interrupted: bool,
     /// What was found, by the walls that stood: `both walls`, `database alone`.
     pub walls: BTreeMap<String, Outcome>,
     /// A tenant's answers beside those of a private database, where that was wished.
@@ -207,6 +210,9 @@ pub fn html(report: &Report) -> String {
         })
         .collect();
     let verdict = match report.leaks() {
+        0 if report.interrupted => {
+            "Interrupted: nothing of a victim came back until then, and none was changed or disturbed.".to_owned()
+        }
         0 => "Nothing of a victim came back, and none was changed or disturbed.".to_owned(),
         1 => "1 leak.".to_owned(),
         many => format!("{many} leaks."),
@@ -294,6 +300,7 @@ mod tests {
             policy_epoch: Some(1),
             seed: 7,
             tenants: 2,
+            interrupted: false,
             walls: BTreeMap::from([("both walls".into(), outcome)]),
             twin: None,
         }
@@ -321,5 +328,11 @@ mod tests {
                 && page.contains("D &lt;row&gt;")
                 && page.contains("1 of 100")
         );
+        let (mut cut_short, mut whole) = (report(), report());
+        for report in [&mut cut_short, &mut whole] {
+            report.walls.values_mut().for_each(|outcome| outcome.leaks.clear());
+        }
+        cut_short.interrupted = true;
+        assert!(html(&cut_short).contains("Interrupted: ") && !html(&whole).contains("Interrupted"));
     }
 }

@@ -36,6 +36,11 @@ const KNOWN: Duration = Duration::from_secs(20);
 #[error("the leak test could not be run")]
 pub(crate) struct CouldNotRun;
 
+/// Somebody ended the test before its time was over: that nothing leaked says little.
+#[derive(Debug, thiserror::Error)]
+#[error("the leak test was interrupted; nothing leaked until then")]
+pub(crate) struct Interrupted;
+
 /// Which walls stand.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Walls {
@@ -133,6 +138,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     println!("the report is in {}", args.report.display());
     match (report.leaks(), report.twin.as_ref().map_or(0, |twin| twin.unknown)) {
+        (0, 0) if report.interrupted => Err(Interrupted.into()),
         (0, 0) => Ok(()),
         (0, others) => bail!("{others} answers differ from a private database's; some stand in the report"),
         (leaks, _) => bail!("{leaks} leaks; each stands in the report with a statement that does it"),
@@ -180,6 +186,7 @@ fn attack(args: &Args) -> Result<Report> {
         policy_epoch: api.get("/policy").ok().and_then(|policy| policy["epoch"].as_u64()),
         seed,
         tenants: args.tenants.into(),
+        interrupted: stop.stop.load(Ordering::Relaxed),
         walls,
         twin,
     };
