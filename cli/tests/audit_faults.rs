@@ -140,6 +140,8 @@ async fn a_disk_that_fails_refuses_what_must_be_on_record() {
     for (errno, sqlstate) in [(28, "53100"), (5, "58030")] {
         let client = connect(url).await;
         refusal(&client, "SELECT 1 FROM foreign_1.t").await;
+        // The driver gives an error back before ReadyForQuery has come; last words would be taken for an answer to that.
+        client.simple_query("SELECT 1").await.unwrap();
         std::fs::write(&fault, errno.to_string()).unwrap();
         assert_eq!(refusal(&client, "SELECT 1 FROM foreign_99.t").await.0, sqlstate);
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -366,7 +366,7 @@ pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
 /// SQLSTATE and message of a statement's error.
 pub(crate) async fn refusal(client: &tokio_postgres::Client, sql: &str) -> (String, String) {
     let error = client.batch_execute(sql).await.expect_err(sql);
-    let error = error.as_db_error().expect(sql);
+    let error = error.as_db_error().unwrap_or_else(|| panic!("{sql}: {error:?}"));
     (error.code().code().to_owned(), error.message().to_owned())
 }
 
