@@ -84,7 +84,10 @@ impl Session {
             if !link.events.is_empty() {
                 return Poll::Ready(Ok(Pumped::Record));
             }
-            let mut moved = write(&mut link.held.server.stream, &mut link.to_server, cx)?;
+            let mut moved = match write(&mut link.held.server.stream, &mut link.to_server, cx) {
+                Ok(moved) => moved,
+                Err(_) => return Poll::Ready(Err(self.hang_up(link, cx))),
+            };
             moved |= write(&mut self.client, &mut link.to_client, cx)?;
             if link.released() && !self.client.holds_back() {
                 return Poll::Ready(Ok(Pumped::Released));
@@ -148,6 +151,17 @@ impl Session {
                 }
                 self.upstream(link)?;
                 Ok(true)
+            }
+        }
+    }
+
+    /// The server takes nothing any more. What it has said to that is read first.
+    fn hang_up(&mut self, link: &mut Link, cx: &mut Context<'_>) -> End {
+        loop {
+            match self.read_server(link, cx) {
+                Ok(true) => {}
+                Ok(false) => return self.server_gone(link),
+                Err(end) => return end,
             }
         }
     }
