@@ -242,6 +242,15 @@ async fn own_objects_are_shown_by_name() {
             "t",
         ),
         ("SELECT pg_has_role('owner', 'member'), pg_has_role('postgres', 'member')", "t|f"),
+        // PostgreSQL's own tables are told of as if they were there, and nothing of ours is.
+        (
+            "SELECT table_schema FROM information_schema.columns WHERE table_name = 'pg_class' AND column_name = 'relispartition'",
+            "pg_catalog",
+        ),
+        (
+            "SELECT count(*) FROM information_schema.columns WHERE concat(table_schema, udt_schema, domain_schema) ~ 'palisade|t_'",
+            "0",
+        ),
     ] {
         assert_eq!(told(&client, sql).await, want, "{sql}");
     }

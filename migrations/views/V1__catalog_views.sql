@@ -33,6 +33,11 @@ CREATE OR REPLACE FUNCTION palisade.schema_names() RETURNS name[] LANGUAGE sql S
   SET search_path = pg_catalog, pg_temp AS
   $$ SELECT array_agg(nspname) FROM pg_namespace WHERE oid = ANY (palisade.namespaces()) $$;
 
+-- PostgreSQL's own relations, for which views of ours may stand.
+CREATE OR REPLACE FUNCTION palisade.catalog_names() RETURNS name[] LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp AS
+  $$ SELECT array_agg(relname) FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind IN ('r', 'v') $$;
+
 -- The relations in sight that are not PostgreSQL's own, with their indexes and TOAST tables. Found through pg_depend and
 -- by their numbers: pg_class has no index on relnamespace, and other tenants' tables are many.
 CREATE OR REPLACE FUNCTION palisade.relations() RETURNS oid[] LANGUAGE sql STABLE SECURITY DEFINER
@@ -380,7 +385,8 @@ BEGIN
   END LOOP;
 END $views$;
 
--- information_schema shows by rights already; its schema and catalog columns become the tenant's own names.
+-- information_schema shows by rights already; its schema and catalog columns become the tenant's own names. Nobody has
+-- rights on the catalogs themselves: their columns are told from the views that stand for them.
 DO $info$
 DECLARE
   -- A text with the tenant's own names; most have none to be replaced.
@@ -393,7 +399,8 @@ BEGIN
     AND c.relkind = 'v' AND c.relname NOT LIKE '\_%' LOOP
     SELECT string_agg(CASE
         WHEN attname LIKE '%\_schema' OR attname = 'schema_name'
-          THEN format('CASE WHEN x.%1$I::text = (SELECT palisade.tenant_schema())::text THEN ''public'' ELSE x.%1$I::text END AS %1$I', attname)
+          THEN format('(CASE x.%1$I::text WHEN (SELECT palisade.tenant_schema())::text THEN ''public'' %2$s ELSE x.%1$I::text END)::information_schema.sql_identifier AS %1$I',
+            attname, CASE WHEN attname = 'table_schema' AND view.relname = 'columns' THEN 'WHEN ''palisade'' THEN ''pg_catalog''' END)
         WHEN attname IN ('grantor', 'grantee', 'schema_owner', 'role_name', 'enabled_role')
           THEN format('palisade.role_name(x.%1$I::name)::information_schema.sql_identifier AS %1$I', attname)
         WHEN attname = 'view_definition' AND view.relname = 'views'
@@ -402,10 +409,12 @@ BEGIN
             'routine_definition', 'generation_expression', 'domain_default', 'parameter_default')
           THEN format(own_words, attname, 'information_schema.character_data')
         WHEN attname LIKE '%catalog%' AND attname <> 'character_set_catalog'
-          THEN format('CASE WHEN x.%1$I IS NOT NULL THEN (SELECT palisade.tenant_database())::text END AS %1$I', attname)
+          THEN format('(CASE WHEN x.%1$I IS NOT NULL THEN (SELECT palisade.tenant_database()) END)::information_schema.sql_identifier AS %1$I', attname)
         ELSE format('x.%I', attname) END, ', ' ORDER BY attnum),
       coalesce(string_agg(CASE WHEN attname LIKE '%\_schema' OR attname = 'schema_name'
-        THEN format('(x.%1$I IS NULL OR x.%1$I::name = ANY ((SELECT palisade.schema_names())::name[]))', attname) END, ' AND '), 'true')
+        THEN format('(x.%1$I IS NULL OR x.%1$I::name = ANY ((SELECT palisade.schema_names())::name[]) %2$s)', attname,
+          CASE WHEN attname = 'table_schema' AND view.relname = 'columns'
+            THEN 'OR x.table_schema::name = ''palisade'' AND x.table_name::name = ANY ((SELECT palisade.catalog_names())::name[])' END) END, ' AND '), 'true')
       INTO columns, condition
       FROM pg_attribute WHERE attrelid = view.oid AND attnum > 0 AND NOT attisdropped;
     CALL palisade.make_view(format('palisade_info.%I', view.relname), format('SELECT %s FROM information_schema.%I x WHERE %s',
