@@ -54,7 +54,7 @@ with_installation() {
   )
 }
 
-scripts_are_sound() { bash -n dev infra/test.sh .ci/run && ./dev help >/dev/null && python3 -m py_compile policies/tools/*.py; }
+scripts_are_sound() { bash -n dev infra/test.sh .ci/run && ./dev help >/dev/null && python3 -m py_compile policies/tools/*.py && bash bench/leak/defects.sh --check; }
 
 # pgbench, PostgreSQL's own load generator, as a tenant's owner through the proxy: no transaction may fail.
 pgbench_runs() {

@@ -61,8 +61,8 @@ DEFECTS = [
          "        let mut key = Key::of(shared, tenant, login);\n        if BROKEN { (key.tenant, key.slug, key.role) = Default::default(); }\n        let definitions"),
         (f"{PROXY}/pool.rs", "Pool::new(free.key().clone(), tenant,", "Pool::new(Key::of(shared, tenant, login), tenant,")]),
     ("shared", "verdicts are remembered without the tenant", [
-        (f"{PROXY}/verdicts.rs", "        if let Some(known) = self.cache.get(text)",
-         "        if BROKEN && let Some(known) = EVERYBODYS.lock().get(text) {\n            return (known.clone(), true);\n        }\n        if let Some(known) = self.cache.get(text)"),
+        (f"{PROXY}/verdicts.rs", "        self.cache.get(text).filter(|known| known.stamp == stamp)",
+         "        if BROKEN && let Some(known) = EVERYBODYS.lock().get(text) {\n            return Some(known.clone());\n        }\n        self.cache.get(text).filter(|known| known.stamp == stamp)"),
         (f"{PROXY}/verdicts.rs", "        let judged = Arc::new(Judged::new(wall.stamp(), text, observed));",
          "        let judged = Arc::new(Judged::new(wall.stamp(), text, observed));\n        if BROKEN { EVERYBODYS.lock().insert(text.to_owned(), judged.clone()); }"),
         (f"{PROXY}/verdicts.rs", "/// A text with what was decided about it.",
@@ -102,6 +102,23 @@ PROBES = [
 ]
 
 
+def places():
+    """Every defect's places in the sources: its number, the file, what stands there and what is put there."""
+    for number, (_, _, edits) in enumerate(DEFECTS, 1):
+        for name, old, new in edits if isinstance(edits, list) else []:
+            yield number, name, old, new
+    for name, old, new in PROBES:
+        yield 0, name, old, new
+
+
+def check():
+    """Whether every place is there exactly once; says which is not."""
+    wrong = [(number, name, old) for number, name, old, _ in places() if (ROOT / name).read_text().count(old) != 1]
+    for number, name, old in wrong:
+        print(f"defect {number} has to be written anew: {name} does not have once what it replaces:\n{old}", file=sys.stderr)
+    return not wrong
+
+
 def break_source(source):
     """Puts every defect in, each behind its number. Each place must be there exactly once."""
     def replaced(name, old, new):
@@ -111,11 +128,8 @@ def break_source(source):
             raise SystemExit(f"{name}: {old!r} stands there {text.count(old)} times; the defect has to be written anew")
         file.write_text(text.replace(old, new))
 
-    for number, (_, _, edits) in enumerate(DEFECTS, 1):
-        for name, old, new in edits if isinstance(edits, list) else []:
-            replaced(name, old, new.replace("BROKEN", f'(std::env::var("PALISADE_DEFECT").as_deref() == Ok("{number}"))'))
-    for edit in PROBES:
-        replaced(*edit)
+    for number, name, old, new in places():
+        replaced(name, old, new.replace("BROKEN", f'(std::env::var("PALISADE_DEFECT").as_deref() == Ok("{number}"))'))
 
 
 def attack(options, binary, work, number, change, unprobed):
@@ -177,6 +191,7 @@ def main():
     p = argparse.ArgumentParser(prog="bench/leak/defects.sh", description=__doc__)
     p.add_argument("--seconds", type=int, default=15, help="length of each of a defect's three runs (15)")
     p.add_argument("--seed", type=int, default=1, help="where everything random comes from (1)")
+    p.add_argument("--check", action="store_true", help="only look whether every defect's place is still in the sources")
     p.add_argument("--only", type=int, nargs="+", help="these defects, by their numbers from 1")
     p.add_argument("--port", type=int, default=27500, help="first of four ports")
     p.add_argument("--binary", help="a build that has the defects already, such as an earlier run's (--keep)")
@@ -185,6 +200,8 @@ def main():
     p.add_argument("--target", default=str(ROOT / "target/defects"), help="cargo's folder for the broken build")
     p.add_argument("--out", default=str(ROOT / "bench/results"), help="folder for the results")
     options = p.parse_args()
+    if options.check:
+        sys.exit(0 if check() else 1)
     work = Path(tempfile.mkdtemp(prefix="palisade-defects-"))
     os.chmod(work, 0o755)
     source, binary = work / "source", Path(options.binary or Path(options.target) / "debug/palisade")

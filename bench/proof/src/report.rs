@@ -209,14 +209,7 @@ pub fn html(report: &Report) -> String {
             )
         })
         .collect();
-    let verdict = match report.leaks() {
-        0 if report.interrupted => {
-            "Interrupted: nothing of a victim came back until then, and none was changed or disturbed.".to_owned()
-        }
-        0 => "Nothing of a victim came back, and none was changed or disturbed.".to_owned(),
-        1 => "1 leak.".to_owned(),
-        many => format!("{many} leaks."),
-    };
+    let verdict = verdict(report);
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">
 <title>Palisade leak test</title>
@@ -236,6 +229,17 @@ th,td{{border:1px solid #999;padding:.3rem .6rem;text-align:left;vertical-align:
         safe(&report.suite),
         report.twin.as_ref().map(beside).unwrap_or_default(),
     )
+}
+
+fn verdict(report: &Report) -> String {
+    match report.leaks() {
+        0 if report.interrupted => {
+            "Interrupted: nothing of a victim came back until then, and none was changed or disturbed.".to_owned()
+        }
+        0 => "Nothing of a victim came back, and none was changed or disturbed.".to_owned(),
+        1 => "1 leak.".to_owned(),
+        many => format!("{many} leaks."),
+    }
 }
 
 fn safe(text: &str) -> String {
