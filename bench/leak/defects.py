@@ -78,8 +78,8 @@ DEFECTS = [
         (f"{PROXY}/clients.rs", "        let found = self.all.lock().get(&pid).cloned();\n        let Some(client) = found else { return };\n        if bool",
          "        let found = self.all.lock().get(&pid).cloned();\n        if BROKEN { for client in self.all() { self.send(&client).await; } }\n        let Some(client) = found else { return };\n        if bool")]),
     ("database wall", "everybody may use every tenant's schema and tables", [
-        ("control-plane/src/foundation.rs", "    sql\n}\n\n/// What makes the rest",
-         '    if BROKEN {\n        sql.push_str(&format!("GRANT USAGE ON SCHEMA {schema} TO PUBLIC; ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema} GRANT ALL ON TABLES TO PUBLIC;\\n"));\n    }\n    sql\n}\n\n/// What makes the rest')]),
+        ("control-plane/src/foundation.rs", '&[("app", &app), ("readonly", &readonly)])\n    ));\n    sql\n}',
+         '&[("app", &app), ("readonly", &readonly)])\n    ));\n    if BROKEN {\n        sql.push_str(&format!("GRANT USAGE ON SCHEMA {schema} TO PUBLIC; ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema} GRANT ALL ON TABLES TO PUBLIC;\\n"));\n    }\n    sql\n}')]),
     ("filter removed", "the filtered catalogs show every schema",
      "CREATE OR REPLACE FUNCTION palisade.namespaces() RETURNS oid[] LANGUAGE sql STABLE SECURITY DEFINER AS $$ SELECT array_agg(oid) FROM pg_catalog.pg_namespace $$"),
     ("filter removed", "the numbers of others' objects are shown as names",
