@@ -214,7 +214,8 @@ def main():
             if options.keep:
                 shutil.copy2(binary, options.keep)
         usual, why = attack(options, binary, work / "run", 0, None, False)
-        if usual is None or any(key[0] != "proxy alone" for key in usual):
+        # Each wall alone lets something through; that is told apart from what a defect lets through.
+        if usual is None or any(key[0] == "both walls" for key in usual):
             raise SystemExit(f"what is not broken leaks, or does not run: {usual or why}")
         rows = []
         for number in options.only or range(1, len(DEFECTS) + 1):

@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::{Installation, connect};
-use serde_json::{Value, json};
+use common::{Installation, connect, events};
+use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn timelines_resume_and_drift_is_found() {
@@ -63,17 +63,4 @@ async fn drift(palisade: &Installation, token: &str, owner: &str) {
 /// The part of an id that names the event.
 fn number(id: &str) -> &str {
     id.rsplit('-').next().unwrap()
-}
-
-/// Id, kind and data of each event of a stream.
-fn events(text: &str) -> Vec<(String, String, Value)> {
-    let field = |block: &str, name: &str| {
-        block.lines().find_map(|l| l.strip_prefix(name)).map(|v| v.trim_start_matches(": ").to_owned())
-    };
-    text.split("\n\n")
-        .filter_map(|block| {
-            let data = field(block, "data")?;
-            Some((field(block, "id")?, field(block, "event")?, serde_json::from_str(&data).unwrap()))
-        })
-        .collect()
 }

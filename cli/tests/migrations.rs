@@ -5,7 +5,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Installation, connect};
+use common::{Installation, connect, events};
 use serde_json::{Value, json};
 
 const TENANTS: usize = 12;
@@ -54,6 +54,11 @@ async fn the_fleet_moves_wave_by_wave() {
     assert_eq!(call("POST", "/migrations", json!({ "template": "shop" })).0, 409);
     let paused = until(&call, &path, "paused").await;
     assert_eq!(paused["targets"]["failed"], 1, "{paused}");
+    let watched = |last: Option<&str>, most: usize| {
+        events(&palisade.stream(&format!("/api/v1{path}/events"), &token, last, most))
+    };
+    let seen = watched(None, 1).remove(0);
+    assert_eq!((seen.1.as_str(), &seen.2["state"]), ("migration", &json!("paused")));
     let (_, page) = call("GET", &format!("{path}/targets?state=failed"), Value::Null);
     let failed = &page["items"][0];
     assert_eq!(
@@ -65,6 +70,10 @@ async fn the_fleet_moves_wave_by_wave() {
     assert_eq!(call("POST", &format!("{path}/retry"), json!({})).0, 200);
     let ended = until(&call, &path, "succeeded").await;
     assert_eq!(ended["targets"]["done"], TENANTS, "{ended}");
+    // Whoever watched until the pause is told what has become of it, once; the stream ends there.
+    let rest = watched(Some(&seen.0), usize::MAX);
+    assert_eq!((rest.len(), &rest[0].2["state"]), (1, &json!("succeeded")), "{rest:?}");
+    assert_eq!(watched(Some(&rest[0].0), usize::MAX), []);
     release.await.unwrap();
     let (_, drift) = call("GET", "/drift", Value::Null);
     assert_eq!(

@@ -13,6 +13,8 @@ use uuid::Uuid;
 pub(crate) struct Operation {
     pub(crate) id: Uuid,
     pub(crate) tenant_id: String,
+    /// The tenant's slug; a creation that was undone has left none.
+    pub(crate) slug: Option<String>,
     /// `create`, `suspend`, `resume`, `rollback` …
     pub(crate) kind: String,
     /// `running`, `succeeded`, `failed` or `cancelled`.
@@ -194,13 +196,15 @@ const ROW: &str =
     (SELECT coalesce(jsonb_agg(jsonb_build_object('name', s.name, 'state', s.state, 'detail', s.detail,
          'started_at', to_char(s.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'),
          'finished_at', to_char(s.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'))
-       ORDER BY s.position), '[]') FROM palisade_control.operation_steps s WHERE s.operation_id = o.id)
+       ORDER BY s.position), '[]') FROM palisade_control.operation_steps s WHERE s.operation_id = o.id),
+    (SELECT t.slug FROM palisade_control.tenants t WHERE t.id = o.tenant_id)
     FROM palisade_control.operations o";
 
 fn from_row(row: &Row) -> Operation {
     Operation {
         id: row.get(0),
         tenant_id: row.get(1),
+        slug: row.get(10),
         kind: row.get(2),
         state: row.get(3),
         requested_by: row.get(4),

@@ -363,6 +363,19 @@ pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
     client
 }
 
+/// Id, kind and data of each event of a stream.
+pub(crate) fn events(text: &str) -> Vec<(String, String, Value)> {
+    let field = |block: &str, name: &str| {
+        block.lines().find_map(|l| l.strip_prefix(name)).map(|v| v.trim_start_matches(": ").to_owned())
+    };
+    text.split("\n\n")
+        .filter_map(|block| {
+            let data = field(block, "data")?;
+            Some((field(block, "id")?, field(block, "event")?, serde_json::from_str(&data).unwrap()))
+        })
+        .collect()
+}
+
 /// SQLSTATE and message of a statement's error.
 pub(crate) async fn refusal(client: &tokio_postgres::Client, sql: &str) -> (String, String) {
     let error = client.batch_execute(sql).await.expect_err(sql);
