@@ -1,5 +1,6 @@
 /**
- * Pictures of every page into docs/screenshots: desktop, phone, and dark. Needs a running installation:
+ * Pictures of every page into docs/screenshots: desktop, phone, and dark. Needs a running installation, to which it adds
+ * tenants, a migration and a leak test:
  *
  *   e2e/run.sh ENVFILE npm run screenshots
  *
@@ -7,7 +8,7 @@
  */
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { BASE_URL, faultsOf, openBrowser, signedIn } from "./stack.mjs";
+import { BASE_URL, faultsOf, openBrowser, signedIn, tokenOf } from "./stack.mjs";
 
 const TARGET = fileURLToPath(new URL("../../docs/screenshots/", import.meta.url));
 /** JPEG's quality: the pictures are looked at, not measured. */
@@ -29,6 +30,7 @@ const PAGES = [
   ["tenant-delete", "/tenants/acme", deletion],
   ["tenant-missing", "/tenants/nobody", (page) => page.getByRole("alert").waitFor()],
   ["migrations", "/migrations", (page) => page.getByRole("heading", { name: "Migrations" }).waitFor()],
+  ["migration", "/migrations", lastMigration],
   ["new-migration", "/migrations/new", plan],
   ["audit", "/audit", (page) => page.getByRole("table").waitFor()],
   ["audit-event", "/audit", details],
@@ -38,8 +40,48 @@ const PAGES = [
   ["isolation", "/isolation", (page) => page.getByRole("heading", { name: "History" }).waitFor()],
   ["isolation-run", "/isolation", lastRun],
   ["approvals", "/approvals", (page) => page.getByRole("heading", { name: "Approvals" }).waitFor()],
-  ["tokens", "/tokens", (page) => page.getByRole("heading", { name: "Tokens" }).waitFor()],
+  ["tokens", "/tokens", (page) => page.getByRole("heading", { name: "API tokens" }).waitFor()],
 ];
+
+async function api(method, path, body) {
+  const answer = await fetch(`${BASE_URL}/api/v1${path}`, {
+    method,
+    headers: { Authorization: `Bearer ${tokenOf("admin")}`, "Content-Type": "application/json" },
+    body: body && JSON.stringify(body),
+  });
+  const said = await answer.json();
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${said.detail}`);
+  return said;
+}
+
+async function until(path, good) {
+  for (let look = 0; look < 360; look += 1) {
+    const found = await api("GET", path);
+    if (good(found)) return;
+    await new Promise((done) => setTimeout(done, 500));
+  }
+  throw new Error(`${path} does not become what is waited for`);
+}
+
+/** What the pages show: some tenants, one of whom a migration fails for, a token, and a leak test. */
+async function prepare() {
+  const file = (name, text) => ({ name, text });
+  const first = file(
+    "V1__orders.sql",
+    "CREATE TABLE orders (id bigint PRIMARY KEY, total numeric NOT NULL);",
+  );
+  const second = file("V2__note.sql", "ALTER TABLE orders ADD COLUMN note text;");
+  await api("POST", "/templates", { name: "shop", files: [first] });
+  for (const slug of ["northwind", "contoso", "fabrikam", "tailspin", "wingtip", "adventure"]) {
+    await api("POST", "/tenants", { slug, template: "shop" });
+  }
+  await api("POST", "/templates", { name: "shop", files: [first, second] });
+  await api("POST", "/migrations", { template: "shop", canary: ["contoso"], waves: [50] });
+  await until("/migrations", ({ items }) => items[0].state === "succeeded");
+  await api("POST", "/tokens", { name: "nightly-report", roles: ["viewer"], days: 90 });
+  await api("POST", "/isolation-runs", { seconds: 8 });
+  await until("/isolation-runs", ({ items }) => ["passed", "leaked", "failed"].includes(items[0].state));
+}
 
 async function taken(page) {
   await page.getByLabel("Slug").fill("acme");
@@ -76,7 +118,13 @@ async function integrity(page) {
   await page.getByText(/events were held to their hashes/).waitFor();
 }
 
-/** The newest leak test that passed; one must have been made. */
+/** The newest migration, with its waves. */
+async function lastMigration(page) {
+  await page.getByRole("table").getByRole("link").first().click();
+  await page.getByText("succeeded").first().waitFor();
+}
+
+/** The newest leak test. */
 async function lastRun(page) {
   await page.getByRole("region", { name: "Leak tests (table)" }).getByRole("link").first().click();
   await page.getByRole("heading", { name: "Attacks and leaks" }).waitFor();
@@ -89,6 +137,7 @@ async function denied(page) {
 }
 
 mkdirSync(TARGET, { recursive: true });
+await prepare();
 const browser = await openBrowser();
 const faults = [];
 for (const [look, options] of Object.entries(LOOKS)) {

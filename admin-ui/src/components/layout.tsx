@@ -58,7 +58,7 @@ export function Layout() {
 function Header() {
   return (
     <Box as="header" bg="bg.panel" borderBottomWidth="1px" position="sticky" top="0" zIndex="docked">
-      <Container maxW="6xl">
+      <Container maxW="8xl">
         <Flex align="center" columnGap="4" wrap="wrap">
           <Logo />
           <Flex

@@ -36,7 +36,7 @@ const COLUMNS: Columns<Row> = [
 /** What an epoch says about itself. */
 function commentOf({ comment, restores, embedded }: Epoch): string {
   const words = restores != null ? `back to epoch ${restores}` : embedded ? "comes with Palisade" : "";
-  return [comment, words].filter(Boolean).join("; ");
+  return [...new Set([comment, words])].filter(Boolean).join("; ");
 }
 
 function RowActions({ row: { epoch, active, onShow, onRestore } }: { row: Row }) {

@@ -17,8 +17,8 @@ const SHOWN = 8;
 const OPERATIONS: Columns<Operation> = [
   { id: "kind", header: "Operation", cell: ({ row }) => row.original.kind },
   { id: "state", header: "State", cell: ({ row }) => <RunBadge state={row.original.state} /> },
-  { id: "by", header: "By", cell: ({ row }) => row.original.requested_by },
   { id: "at", header: "When", cell: ({ row }) => <Time iso={row.original.created_at} /> },
+  { id: "by", header: "By", cell: ({ row }) => row.original.requested_by },
 ];
 
 /** What has been done to a tenant. Left out where the control plane keeps no list. */
@@ -38,7 +38,7 @@ export function TenantOperations({ tenant }: { tenant: Tenant }) {
           columns={OPERATIONS}
           rows={operations.data.items}
           rowId={(operation) => operation.id}
-          hideBelow={{ by: "md" }}
+          hideBelow={{ by: "xl" }}
         />
       )}
     </Section>

@@ -23,10 +23,9 @@ export function WallMatrix({ walls, underWay }: { walls: Wall[]; underWay: boole
       <Table.Root size="sm" aria-busy={underWay}>
         <Table.Header>
           <Table.Row bg="bg.muted">
-            <Table.ColumnHeader>Attacker</Table.ColumnHeader>
-            <Table.ColumnHeader>Class</Table.ColumnHeader>
+            <Table.ColumnHeader>Attack</Table.ColumnHeader>
             {walls.map(({ wall }) => (
-              <Table.ColumnHeader key={wall} minW="9rem">
+              <Table.ColumnHeader key={wall} minW={{ base: "6rem", md: "9rem" }}>
                 {wall}
                 <Text textStyle="xs" color="fg.muted" fontWeight="normal">
                   {aboutWall(wall)}
@@ -38,8 +37,10 @@ export function WallMatrix({ walls, underWay }: { walls: Wall[]; underWay: boole
         <Table.Body>
           {rows.map(({ attacker, class: kind, cells }) => (
             <Table.Row key={`${attacker} ${kind}`} bg="bg.panel">
-              <Table.Cell>{attacker}</Table.Cell>
               <Table.ColumnHeader scope="row" fontWeight="medium">
+                <Text as="span" color="fg.muted">
+                  {attacker}:
+                </Text>{" "}
                 {kind}
               </Table.ColumnHeader>
               {cells.map((cell, column) => (

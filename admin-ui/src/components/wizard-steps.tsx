@@ -50,8 +50,8 @@ function useSlugState(fits: boolean): { error?: string; help: string } {
   const help = "Its database name in connection strings, such as acme.";
   if (!answer || answer.slug !== typed) return { help };
   if (answer.available) return { help: `${typed} is free. ${help}` };
-  const instead = answer.suggestion ? ` ${answer.suggestion} is free.` : "";
-  return { help, error: `${answer.detail ?? `The slug ${typed} cannot be taken.`}${instead}` };
+  const instead = answer.suggestion ? `; ${answer.suggestion} is free` : "";
+  return { help, error: `${answer.detail ?? `the slug ${typed} cannot be taken`}${instead}` };
 }
 
 /** The second step: what it is made from. */

@@ -140,11 +140,13 @@ function InFlight() {
             </Link>
           </Box>
         ))}
-        {items.map(({ id, kind, state, tenant_id, created_at }) => (
+        {items.map(({ id, kind, slug, state, tenant_id, created_at }) => (
           <Box key={id}>
             <RunBadge state={state} />{" "}
             <Link asChild variant="underline">
-              <RouterLink to={`/tenants/${tenant_id}`}>{kind}</RouterLink>
+              <RouterLink to={`/tenants/${tenant_id}`}>
+                {kind} {slug}
+              </RouterLink>
             </Link>{" "}
             <Time iso={created_at} />
           </Box>

@@ -1,4 +1,4 @@
-import { Button, Flex, List, Stack, Text } from "@chakra-ui/react";
+import { Box, Button, Flex, List, Stack, Text } from "@chakra-ui/react";
 import { useState } from "react";
 import { useParams } from "react-router";
 import type { MigrationMove } from "../api/endpoints";
@@ -59,7 +59,9 @@ function View({ migration }: { migration: Migration }) {
       />
       <Stack gap="5">
         <Section title="Progress">
-          <Done migration={migration} />
+          <Box mb="3">
+            <Done migration={migration} />
+          </Box>
           <Facts
             facts={[
               ["Wave", wave != null && `${wave} of ${waves}`],

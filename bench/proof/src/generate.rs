@@ -218,7 +218,7 @@ const NUMBER: [&str; 22] = [
 
 /// What would disturb another: its channel, its locks, its sessions, the server. The victims listen on `proof_channel`,
 /// hold the lock 4711 and take 4712 again and again.
-const INTERFERENCE: [&str; 18] = [
+const INTERFERENCE: [&str; 19] = [
     "NOTIFY proof_channel, 'x'",
     "SELECT pg_notify('proof_channel', 'x')",
     "SELECT pg_notify('{s}:proof_channel', 'x')",
@@ -237,6 +237,7 @@ const INTERFERENCE: [&str; 18] = [
     "SELECT pg_reload_conf(), pg_rotate_logfile()",
     "SELECT pg_stat_reset(), pg_stat_reset_shared('bgwriter')",
     "DROP OWNED BY {s}_owner CASCADE",
+    crate::victim::WORK,
 ];
 
 /// Makes attacks on one victim.

@@ -11,9 +11,10 @@ use crate::wire::{Address, Ended, Wire, messages, prepare, simple};
 /// How often a victim does something: its session sleeps meanwhile in a statement, which nobody may cancel.
 const PACE: &str = "SELECT pg_sleep(0.02)";
 
-/// Its rows, the lock that it holds, and one that must always be free for it.
-const WORK: &str =
-    "SELECT count(*), pg_try_advisory_lock(4711), pg_try_advisory_xact_lock(4712) FROM known_t";
+/// Its rows, the lock that it holds, and one that must always be free for it. The attackers say the same words about what
+/// is their own: nobody may be given what was made of somebody else's.
+pub(crate) const WORK: &str =
+    "SELECT count(*), pg_try_advisory_lock(4711), pg_try_advisory_xact_lock(4712) FROM public.known_t";
 
 /// A tenant that is attacked.
 pub(crate) struct Victim {
@@ -108,9 +109,10 @@ impl Victim {
                 return seen;
             }
         };
+        let work = WORK.replace("public.", &format!("{}.", self.lab.space));
         while !stop.load(Ordering::Relaxed) {
             let started = Instant::now();
-            match one(&mut wire, WORK) {
+            match one(&mut wire, &work) {
                 Ok(row) if row == ["50", "t", "t"] => {}
                 Ok(row) => seen.disturbed(format!("its rows or its locks: {row:?}")),
                 Err(error) => {
