@@ -13,7 +13,7 @@ interface DataTableProps<Row extends object> {
   rows: Row[];
   rowId: (row: Row, index: number) => string;
   /** Columns that leave when the screen gets narrow, by id. */
-  hideBelow?: Record<string, "sm" | "md" | "lg" | "xl">;
+  hideBelow?: Record<string, "sm" | "md" | "lg" | "2xl">;
   /** Older rows that are shown while newer ones are asked for. */
   stale?: boolean;
   /** Little room around the cells. */

@@ -38,7 +38,7 @@ export function TenantOperations({ tenant }: { tenant: Tenant }) {
           columns={OPERATIONS}
           rows={operations.data.items}
           rowId={(operation) => operation.id}
-          hideBelow={{ by: "xl" }}
+          hideBelow={{ by: "2xl" }}
         />
       )}
     </Section>

@@ -37,7 +37,12 @@ export function WallMatrix({ walls, underWay }: { walls: Wall[]; underWay: boole
         <Table.Body>
           {rows.map(({ attacker, class: kind, cells }) => (
             <Table.Row key={`${attacker} ${kind}`} bg="bg.panel">
-              <Table.ColumnHeader scope="row" fontWeight="medium">
+              <Table.ColumnHeader
+                scope="row"
+                fontWeight="medium"
+                whiteSpace="normal"
+                w={{ base: "7rem", md: "auto" }}
+              >
                 <Text as="span" color="fg.muted">
                   {attacker}:
                 </Text>{" "}

@@ -143,11 +143,16 @@ function InFlight() {
         {items.map(({ id, kind, slug, state, tenant_id, created_at }) => (
           <Box key={id}>
             <RunBadge state={state} />{" "}
-            <Link asChild variant="underline">
-              <RouterLink to={`/tenants/${tenant_id}`}>
-                {kind} {slug}
-              </RouterLink>
-            </Link>{" "}
+            {slug ? (
+              <Link asChild variant="underline">
+                <RouterLink to={`/tenants/${tenant_id}`}>
+                  {kind} {slug}
+                </RouterLink>
+              </Link>
+            ) : (
+              // Nothing is left of it to be shown.
+              `${kind} ${tenant_id}`
+            )}{" "}
             <Time iso={created_at} />
           </Box>
         ))}

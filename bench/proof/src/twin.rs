@@ -209,16 +209,16 @@ impl<'p> Twins<'p> {
             any_order(&mut palisade);
             any_order(&mut private);
         }
-        let differs = (0..palisade.len().max(private.len())).find_map(|at| {
-            let (ours, theirs) = (palisade.get(at).cloned(), private.get(at).cloned());
-            let (ours, theirs) = (ours.unwrap_or_default(), theirs.unwrap_or_default());
-            (!self.same(&ours, &theirs)).then_some((ours, theirs))
-        });
-        match differs {
+        match self.first_difference(&palisade, &private) {
             None => self.compared.equal += 1,
             // Many rows of the catalogs are equal in what tools order them by.
-            Some(_) if class.contains("introspection") && self.same_rows(&mut palisade, &mut private) => {
-                *self.compared.known.entry(ORDER.to_owned()).or_default() += 1;
+            Some(_) if class.contains("introspection") => {
+                any_order(&mut palisade);
+                any_order(&mut private);
+                match self.first_difference(&palisade, &private) {
+                    None => *self.compared.known.entry(ORDER.to_owned()).or_default() += 1,
+                    Some((ours, theirs)) => self.differ(class, sql, ours, theirs),
+                }
             }
             Some((ours, theirs)) => self.differ(class, sql, ours, theirs),
         }
@@ -247,11 +247,13 @@ impl<'p> Twins<'p> {
             })
     }
 
-    /// Whether two answers are equal but for the order of their rows.
-    fn same_rows(&mut self, palisade: &mut [String], private: &mut [String]) -> bool {
-        any_order(palisade);
-        any_order(private);
-        palisade.len() == private.len() && palisade.iter().zip(private).all(|(ours, theirs)| self.same(ours, theirs))
+    /// The first two messages that are not the same.
+    fn first_difference(&mut self, palisade: &[String], private: &[String]) -> Option<(String, String)> {
+        (0..palisade.len().max(private.len())).find_map(|at| {
+            let (ours, theirs) = (palisade.get(at).cloned(), private.get(at).cloned());
+            let (ours, theirs) = (ours.unwrap_or_default(), theirs.unwrap_or_default());
+            (!self.same(&ours, &theirs)).then_some((ours, theirs))
+        })
     }
 
     fn differ(&mut self, class: &str, sql: &str, ours: String, theirs: String) {
