@@ -234,7 +234,8 @@ th,td{{border:1px solid #999;padding:.3rem .6rem;text-align:left;vertical-align:
 fn verdict(report: &Report) -> String {
     match report.leaks() {
         0 if report.interrupted => {
-            "Interrupted: nothing of a victim came back until then, and none was changed or disturbed.".to_owned()
+            "Interrupted: nothing of a victim came back until then, and none was changed or disturbed."
+                .to_owned()
         }
         0 => "Nothing of a victim came back, and none was changed or disturbed.".to_owned(),
         1 => "1 leak.".to_owned(),

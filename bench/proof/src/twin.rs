@@ -294,7 +294,8 @@ fn any_order(answer: &mut [String]) {
 fn begins(ours: &str, theirs: &str) -> usize {
     let number = |piece: &str| piece.parse::<u64>().is_ok_and(|number| number >= FIRST_NUMBER);
     let pairs = pieces(ours).into_iter().zip(pieces(theirs));
-    let equal = pairs.take_while(|(a, b)| a == b || number(a) && number(b)).map(|(a, _)| a.len()).sum::<usize>();
+    let equal =
+        pairs.take_while(|(a, b)| a == b || number(a) && number(b)).map(|(a, _)| a.len()).sum::<usize>();
     let from = equal.saturating_sub(KEPT_BYTES / 4);
     (0..=from).rev().find(|&at| ours.is_char_boundary(at) && theirs.is_char_boundary(at)).unwrap_or(0)
 }
@@ -459,7 +460,8 @@ mod tests {
 
     #[test]
     fn rows_without_an_order_are_compared_in_any() {
-        let mut answer = ["T x", "D [20002] [b]", "D [20003] [a]", "C SELECT 2", "D [2]", "D [1]"].map(String::from);
+        let mut answer =
+            ["T x", "D [20002] [b]", "D [20003] [a]", "C SELECT 2", "D [2]", "D [1]"].map(String::from);
         any_order(&mut answer);
         assert_eq!(answer, ["T x", "D [20003] [a]", "D [20002] [b]", "C SELECT 2", "D [1]", "D [2]"]);
     }
