@@ -311,3 +311,51 @@ async fn own_names_are_found_however_they_are_put_together() {
         assert_eq!(told(&client, sql).await, want, "{sql}");
     }
 }
+
+/// Pages that a query of a tenant's owner touches, as PostgreSQL counts them.
+async fn pages(admin: &Client, owner: &str, sql: &str) -> i64 {
+    let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}");
+    admin.batch_execute(&format!("SET SESSION AUTHORIZATION {owner}")).await.unwrap();
+    // The first time fills the caches.
+    admin.simple_query(&explain).await.unwrap();
+    let plan: serde_json::Value = admin.query_one(&explain, &[]).await.unwrap().get(0);
+    admin.batch_execute("RESET SESSION AUTHORIZATION").await.unwrap();
+    let count = |what: &str| plan[0]["Plan"][what].as_i64().unwrap();
+    count("Shared Hit Blocks") + count("Shared Read Blocks")
+}
+
+/// What a tenant sees of the catalogs costs it no more because others are there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_sight_costs_no_more_with_more_tenants() {
+    const MORE: usize = 12;
+    /// For each tenant more, its own rows of the catalogs that are read whole.
+    const PAGES: i64 = 8;
+    let palisade = Installation::start("scale", true);
+    let env = palisade.env();
+    let admin = connect(&env["PALISADE_DATABASE_URL"]).await;
+    let of = "SELECT schema_name || '_l_owner' FROM palisade_control.tenants WHERE slug = 'acme'";
+    let owner: String = admin.query_one(of, &[]).await.unwrap().get(0);
+    let queries = [
+        "SELECT palisade.schema_names(), palisade.relations(), palisade.types(), palisade.functions()",
+        "SELECT * FROM palisade_info.tables WHERE table_schema = 'public'",
+        "SELECT * FROM palisade_info.columns WHERE table_schema = 'public'",
+        "SELECT * FROM palisade_info.key_column_usage WHERE table_schema = 'public'",
+        "SELECT * FROM palisade_info.referential_constraints WHERE constraint_schema = 'public'",
+        "SELECT relname FROM palisade.pg_class WHERE relkind = 'r'",
+    ];
+    let mut before = Vec::new();
+    for sql in queries {
+        before.push(pages(&admin, &owner, sql).await);
+    }
+    for n in 0..MORE {
+        let slug = serde_json::json!({ "slug": format!("other-{n}") });
+        let (status, made) =
+            palisade.api("POST", "/api/v1/tenants", &env["PALISADE_ADMIN_TOKEN"], Some(slug)).unwrap();
+        assert_eq!(status, 201, "{made}");
+    }
+    for (sql, before) in queries.into_iter().zip(before) {
+        let after = pages(&admin, &owner, sql).await;
+        let most = before + PAGES * i64::try_from(MORE).unwrap();
+        assert!(after <= most, "{before} pages before, {after} with {MORE} tenants more: {sql}");
+    }
+}
