@@ -320,8 +320,9 @@ impl<'a> Probes<'a> {
         let mut rng = StdRng::seed_from_u64(seed ^ u64::from(observe));
         let run = name.unwrap_or_else(rand::random);
         for index in 0..number {
-            // Those of the run before may still be there.
-            let slug = format!("probe-{run:08x}-{}{index}", if observe { "o" } else { "" });
+            // Those of the run before may still be there. One cannot be put together by chance from another.
+            let own: u32 = rand::random();
+            let slug = format!("probe-{run:08x}-{}{index}-{own:08x}", if observe { "o" } else { "" });
             let made = probes.tenant(&slug, observe, &mut rng);
             match made {
                 Ok(tenant) => probes.tenants.push(tenant),
