@@ -243,6 +243,14 @@ CREATE OR REPLACE FUNCTION palisade.rule_definition(space name, relation name, r
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = $1 AND c.relname = $2 AND r.rulename = $3 AND n.oid = ANY (palisade.namespaces()) $$;
 
+-- Where a foreign key's column stands in the key that it refers to: information_schema's own function asks as whoever asks.
+CREATE OR REPLACE FUNCTION palisade.unique_position(space name, relation name, con name, ordinal integer) RETURNS integer
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+  $$ SELECT k.position::integer FROM pg_namespace n JOIN pg_constraint c ON c.connamespace = n.oid JOIN pg_class r ON r.oid = c.conrelid
+       JOIN pg_index i ON i.indexrelid = c.conindid, LATERAL unnest(i.indkey) WITH ORDINALITY k (number, position)
+     WHERE n.nspname = $1 AND r.relname = $2 AND c.conname = $3 AND c.contype = 'f' AND k.number = c.confkey[$4]
+       AND n.oid = ANY (palisade.namespaces()) $$;
+
 -- One view a catalog: its columns as they are, its rows by a condition over `x`. What is the same for all rows is asked for
 -- once, as a sub-select: a function for each row and column made `information_schema.routines` ten times as slow as
 -- PostgreSQL's own.
@@ -403,6 +411,8 @@ BEGIN
             attname, CASE WHEN attname = 'table_schema' AND view.relname = 'columns' THEN 'WHEN ''palisade'' THEN ''pg_catalog''' END)
         WHEN attname IN ('grantor', 'grantee', 'schema_owner', 'role_name', 'enabled_role')
           THEN format('palisade.role_name(x.%1$I::name)::information_schema.sql_identifier AS %1$I', attname)
+        WHEN attname = 'position_in_unique_constraint'
+          THEN 'palisade.unique_position(x.constraint_schema::name, x.table_name::name, x.constraint_name::name, x.ordinal_position::integer)::information_schema.cardinal_number AS position_in_unique_constraint'
         WHEN attname = 'view_definition' AND view.relname = 'views'
           THEN 'palisade.view_definition(x.table_schema::name, x.table_name::name)::information_schema.character_data AS view_definition'
         WHEN attname IN ('view_definition', 'column_default', 'check_clause', 'action_statement', 'action_condition',
