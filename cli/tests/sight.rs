@@ -209,12 +209,8 @@ async fn other_tenants_objects_are_nobodys() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn own_objects_are_shown_by_name() {
-    let palisade = Installation::start("own-sight", true);
-    let env = palisade.env();
-    let client = connect(&env["PALISADE_URL_ACME_OWNER"]).await;
-    client.batch_execute(OBJECTS).await.unwrap();
+/// information_schema's views, whole.
+async fn standard_views(client: &Client) {
     client
         .batch_execute(
             "CREATE TABLE parts (a int, b int, PRIMARY KEY (a, b));
@@ -228,6 +224,28 @@ async fn own_objects_are_shown_by_name() {
              FROM information_schema.key_column_usage WHERE table_name = 'uses'",
             "2,1",
         ),
+        // PostgreSQL's own tables are told of as if they were there, and nothing of ours is.
+        (
+            "SELECT table_schema FROM information_schema.columns WHERE table_name = 'pg_class' AND column_name = 'relispartition'",
+            "pg_catalog",
+        ),
+        (
+            "SELECT count(*) FROM information_schema.columns WHERE concat(table_schema, udt_schema, domain_schema) ~ 'palisade|t_'",
+            "0",
+        ),
+    ] {
+        assert_eq!(told(client, sql).await, want, "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_objects_are_shown_by_name() {
+    let palisade = Installation::start("own-sight", true);
+    let env = palisade.env();
+    let client = connect(&env["PALISADE_URL_ACME_OWNER"]).await;
+    client.batch_execute(OBJECTS).await.unwrap();
+    standard_views(&client).await;
+    for (sql, want) in [
         ("SELECT oid::regclass FROM pg_class WHERE relname = 'zqb_pay'", "zqb_pay"),
         ("SELECT 'zqb_pay'::regclass::oid::regclass", "zqb_pay"),
         ("SELECT conrelid::regclass FROM pg_constraint WHERE conname = 'zqb_pay_pkey'", "zqb_pay"),
@@ -254,15 +272,6 @@ async fn own_objects_are_shown_by_name() {
             "t",
         ),
         ("SELECT pg_has_role('owner', 'member'), pg_has_role('postgres', 'member')", "t|f"),
-        // PostgreSQL's own tables are told of as if they were there, and nothing of ours is.
-        (
-            "SELECT table_schema FROM information_schema.columns WHERE table_name = 'pg_class' AND column_name = 'relispartition'",
-            "pg_catalog",
-        ),
-        (
-            "SELECT count(*) FROM information_schema.columns WHERE concat(table_schema, udt_schema, domain_schema) ~ 'palisade|t_'",
-            "0",
-        ),
     ] {
         assert_eq!(told(&client, sql).await, want, "{sql}");
     }
