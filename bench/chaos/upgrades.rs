@@ -73,7 +73,12 @@ impl Own {
 
     fn process(&mut self, upgrade: bool) -> anyhow::Result<()> {
         let log = std::fs::File::options().create(true).append(true).open(self.folder.join("log"))?;
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        // What the installation is told by the environment is not for this one.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PALISADE")) {
+            command.env_remove(name);
+        }
+        let child = command
             .arg("proxy")
             .arg("--config")
             .arg(self.folder.join("palisade.toml"))
