@@ -75,7 +75,9 @@ impl Own {
         let log = std::fs::File::options().create(true).append(true).open(self.folder.join("log"))?;
         let mut command = Command::new(&self.program);
         // What the installation is told by the environment is not for this one.
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PALISADE")) {
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PALISADE"))
+        {
             command.env_remove(name);
         }
         let child = command
