@@ -12,7 +12,6 @@ use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -20,10 +19,9 @@ use crate::Shared;
 use crate::http::auth::Caller;
 use crate::http::events::last_id;
 use crate::http::problem::Problem;
-use crate::http::watching::{LIFE, Teller, Watching, Woken, stream};
+use crate::http::watching::{LIFE, Teller, Watching, Woken, stream, whole};
 use crate::http::{Asked, MaybeBody};
 use crate::isolation::{self, IsolationRun, Wish};
-use crate::template::hex;
 
 /// How often a watcher looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -170,11 +168,8 @@ impl Teller for Watcher {
             }
             let run = run(&self.shared, self.id).await.ok()?;
             self.ended = run.state != "running";
-            let data = serde_json::to_string(&run).ok()?;
-            let id = hex(&Sha256::digest(data.as_bytes())[..8]);
-            if self.told.as_ref() != Some(&id) {
-                self.told = Some(id.clone());
-                return Some(Event::default().id(id).event("run").data(data));
+            if let Some(event) = whole(&mut self.told, "run", &run).ok()? {
+                return Some(event);
             }
             // What wakes is about tenants' operations: the test is looked at once a second whatever happens to them.
             let next = tokio::time::Instant::now() + LOOK;

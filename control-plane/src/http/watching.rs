@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::Stream;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
 use crate::Shared;
 use crate::http::problem::Problem;
+use crate::template::hex;
 
 /// Longest life of one stream; its reader comes again with Last-Event-ID. Bounds how long a spent token sees events.
 pub(crate) const LIFE: Duration = Duration::from_secs(600);
@@ -75,6 +78,24 @@ impl Watching {
 pub(crate) trait Teller: Send + 'static {
     /// The next event. `None`: the stream ends.
     fn next(&mut self) -> impl Future<Output = Option<Event>> + Send;
+}
+
+/// An event of this kind with all of a value, unless it is the one that was told last. Its id is made of what it says.
+///
+/// # Errors
+/// The value cannot be written as JSON.
+pub(crate) fn whole(
+    told: &mut Option<String>,
+    kind: &str,
+    value: &impl Serialize,
+) -> serde_json::Result<Option<Event>> {
+    let data = serde_json::to_string(value)?;
+    let id = hex(&Sha256::digest(data.as_bytes())[..8]);
+    if told.as_ref() == Some(&id) {
+        return Ok(None);
+    }
+    *told = Some(id.clone());
+    Ok(Some(Event::default().id(id).event(kind).data(data)))
 }
 
 /// The stream of a teller's events.

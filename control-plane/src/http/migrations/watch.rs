@@ -8,7 +8,6 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, Sse};
 use futures::Stream;
-use sha2::{Digest, Sha256};
 
 use super::found;
 use crate::Shared;
@@ -16,8 +15,7 @@ use crate::fleet::Migration;
 use crate::http::auth::Caller;
 use crate::http::events::last_id;
 use crate::http::problem::Problem;
-use crate::http::watching::{LIFE, LOOK, Teller, Watching, Woken, stream};
-use crate::template::hex;
+use crate::http::watching::{LIFE, LOOK, Teller, Watching, Woken, stream, whole};
 
 /// Shortest time between two events of one stream.
 const PACE: Duration = Duration::from_millis(250);
@@ -62,11 +60,8 @@ impl Teller for Watcher {
             self.watching.mark();
             let migration = found(&self.shared, &self.id).await.ok()?;
             self.ended = over(&migration);
-            let data = serde_json::to_string(&migration).ok()?;
-            let id = hex(&Sha256::digest(data.as_bytes())[..8]);
-            if self.told.as_ref() != Some(&id) {
-                self.told = Some(id.clone());
-                return Some(Event::default().id(id).event("migration").data(data));
+            if let Some(event) = whole(&mut self.told, "migration", &migration).ok()? {
+                return Some(event);
             }
             match self.watching.woken(LOOK).await {
                 Woken::Told => tokio::time::sleep(PACE).await,
