@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { asPostgres, BASE_URL, faultsOf, openBrowser, psql, signedIn, tokenOf } from "./stack.mjs";
+import { api, asPostgres, BASE_URL, faultsOf, openBrowser, psql, signedIn } from "./stack.mjs";
 
 const accessible = async (page, where) => assert.deepEqual(await faultsOf(page), [], where);
 const slug = `live-${Date.now().toString(36)}`;
@@ -13,12 +13,7 @@ let url;
 
 before(async () => {
   browser = await openBrowser();
-  const made = await fetch(`${BASE_URL}/api/v1/tenants`, {
-    method: "POST",
-    headers: { Authorization: `Bearer ${tokenOf("admin")}`, "Content-Type": "application/json" },
-    body: JSON.stringify({ slug }),
-  });
-  const { credentials } = await made.json();
+  const { credentials } = await api("POST", "/tenants", { slug });
   url = credentials.find(({ kind }) => kind === "app").url;
 });
 after(() => browser.close());

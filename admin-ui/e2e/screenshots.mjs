@@ -8,7 +8,7 @@
  */
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { BASE_URL, faultsOf, openBrowser, signedIn, tokenOf } from "./stack.mjs";
+import { api, BASE_URL, faultsOf, openBrowser, signedIn } from "./stack.mjs";
 
 const TARGET = fileURLToPath(new URL("../../docs/screenshots/", import.meta.url));
 /** JPEG's quality: the pictures are looked at, not measured. */
@@ -42,17 +42,6 @@ const PAGES = [
   ["approvals", "/approvals", (page) => page.getByRole("heading", { name: "Approvals" }).waitFor()],
   ["tokens", "/tokens", (page) => page.getByRole("heading", { name: "API tokens" }).waitFor()],
 ];
-
-async function api(method, path, body) {
-  const answer = await fetch(`${BASE_URL}/api/v1${path}`, {
-    method,
-    headers: { Authorization: `Bearer ${tokenOf("admin")}`, "Content-Type": "application/json" },
-    body: body && JSON.stringify(body),
-  });
-  const said = await answer.json();
-  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${said.detail}`);
-  return said;
-}
 
 async function until(path, good) {
   for (let look = 0; look < 360; look += 1) {

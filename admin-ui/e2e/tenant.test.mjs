@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { BASE_URL, faultsOf, openBrowser, psql, signedIn, tokenOf } from "./stack.mjs";
+import { api, BASE_URL, faultsOf, openBrowser, psql, signedIn } from "./stack.mjs";
 
 const accessible = async (page, where) => assert.deepEqual(await faultsOf(page), [], where);
 const slug = `page-${Date.now().toString(36)}`;
@@ -11,12 +11,7 @@ let urls;
 
 before(async () => {
   browser = await openBrowser();
-  const made = await fetch(`${BASE_URL}/api/v1/tenants`, {
-    method: "POST",
-    headers: { Authorization: `Bearer ${tokenOf("admin")}`, "Content-Type": "application/json" },
-    body: JSON.stringify({ slug }),
-  });
-  const { credentials } = await made.json();
+  const { credentials } = await api("POST", "/tenants", { slug });
   urls = Object.fromEntries(credentials.map(({ kind, url }) => [kind, url]));
 });
 after(() => browser.close());
