@@ -7,6 +7,10 @@
 TEST_NAMES=()
 TEST_RESULTS=()
 TEST_DETAILS=()
+TEST_LOGS=()
+
+# Lines of a failed suite's log that the summary repeats: of its end, and of what says why.
+FAILED_LINES=6
 
 # suite NAME COMMAND…: runs it, shows its output, keeps its result
 suite() {
@@ -21,12 +25,22 @@ suite() {
   TEST_NAMES+=("$name")
   TEST_RESULTS+=("$code")
   TEST_DETAILS+=("$((SECONDS - started)) s")
+  TEST_LOGS+=("$log")
   return 0
+}
+
+# The end of a failed suite's log, and last, next to the table, the lines that say why.
+why() {
+  printf '\n  %s: the whole log is in %s\n' "$1" "$2"
+  { tail -n "$FAILED_LINES" "$2"; echo "…"; grep -aE 'WRONG|LEAK|panicked at|^error|FAILED|not ok' "$2" | tail -n "$FAILED_LINES" || true; } | cut -c1-400 | sed 's/^/    /'
 }
 
 summary() {
   local i passed=0 failed=0
   say "── summary"
+  for i in "${!TEST_NAMES[@]}"; do
+    [ "${TEST_RESULTS[$i]}" = 0 ] || why "${TEST_NAMES[$i]}" "${TEST_LOGS[$i]}"
+  done
   for i in "${!TEST_NAMES[@]}"; do
     if [ "${TEST_RESULTS[$i]}" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
     printf '  %-6s %-44s %s\n' "$([ "${TEST_RESULTS[$i]}" = 0 ] && echo ok || echo FAILED)" "${TEST_NAMES[$i]}" "${TEST_DETAILS[$i]}"
