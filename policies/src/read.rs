@@ -22,6 +22,7 @@ mod union;
 mod verb;
 mod walk;
 mod witness;
+mod write;
 
 use std::ops::Range;
 

@@ -10,11 +10,6 @@ use crate::read::lex;
 use crate::read::session;
 use crate::read::walk::{Walk, parts, strings};
 
-/// `MERGE`: its target is written, and its branches say how.
-pub(super) fn merge(walk: &mut Walk<'_>, merge: &p::MergeStmt) {
-    walk.role(merge.relation.as_ref(), Action::Update);
-}
-
 /// `FOR UPDATE OF t` names an alias of the query, not a relation.
 pub(super) fn locking(walk: &mut Walk<'_>, clause: &p::LockingClause) {
     for node in &clause.locked_rels {

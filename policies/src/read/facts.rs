@@ -6,7 +6,7 @@ use pg_query::NodeRef;
 use crate::access::{Action, Class};
 use crate::effect::Effect;
 use crate::read::walk::Walk;
-use crate::read::{ddl, expression, forbidden, session};
+use crate::read::{ddl, expression, forbidden, session, write};
 
 /// Records what a node names or does. Its children are visited afterwards by the walk.
 #[allow(clippy::too_many_lines, reason = "one arm a group of node kinds: a table, read from top to bottom")]
@@ -18,10 +18,10 @@ pub(super) fn enter(walk: &mut Walk<'_>, node: NodeRef<'_>) {
                 walk.role(into.rel.as_ref(), Action::Create);
             }
         }
-        NodeRef::InsertStmt(s) => walk.role(s.relation.as_ref(), Action::Insert),
-        NodeRef::UpdateStmt(s) => walk.role(s.relation.as_ref(), Action::Update),
-        NodeRef::DeleteStmt(s) => walk.role(s.relation.as_ref(), Action::Delete),
-        NodeRef::MergeStmt(s) => expression::merge(walk, s),
+        NodeRef::InsertStmt(s) => write::insert(walk, s),
+        NodeRef::UpdateStmt(s) => write::update(walk, s),
+        NodeRef::DeleteStmt(s) => write::delete(walk, s),
+        NodeRef::MergeStmt(s) => write::merge(walk, s),
         NodeRef::LockingClause(c) => expression::locking(walk, c),
         NodeRef::FuncCall(c) => expression::function(walk, c),
         NodeRef::TypeName(t) => expression::type_name(walk, t),

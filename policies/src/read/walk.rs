@@ -54,8 +54,8 @@ pub(super) struct Walk<'t> {
 /// What a statement does to a relation that it names as such.
 #[derive(Clone, Copy)]
 pub(super) enum Role {
-    /// This, and a common table expression never stands for it.
-    Target(Action),
+    /// This and these, and a common table expression never stands for it.
+    Target(Action, [Option<Action>; 3]),
     /// Nothing: an alias (`FOR UPDATE OF t`).
     Alias,
 }
@@ -85,8 +85,18 @@ impl<'t> Walk<'t> {
 
     /// Says what is done to a relation below the current node.
     pub(super) fn role(&mut self, relation: Option<&p::RangeVar>, action: Action) {
+        self.target(relation, action, [None; 3]);
+    }
+
+    /// Says what else is done to a relation below the current node.
+    pub(super) fn target(
+        &mut self,
+        relation: Option<&p::RangeVar>,
+        action: Action,
+        also: [Option<Action>; 3],
+    ) {
         if let Some(relation) = relation {
-            self.roles.insert(relation, Role::Target(action));
+            self.roles.insert(relation, Role::Target(action, also));
         }
     }
 
@@ -172,11 +182,11 @@ impl<'t> Walk<'t> {
 
     fn relation(&mut self, relation: &p::RangeVar) {
         let role = self.roles.get(&std::ptr::from_ref(relation)).copied();
-        let action = match role {
+        let (action, also) = match role {
             Some(Role::Alias) => return,
-            Some(Role::Target(action)) => action,
+            Some(Role::Target(action, also)) => (action, also),
             None if relation.schemaname.is_empty() && self.in_sight.contains_key(&relation.relname) => return,
-            None => Action::Select,
+            None => (Action::Select, [None; 3]),
         };
         if relation.relpersistence == "t" && action == Action::Create {
             self.effects.push(Effect::TempObject);
@@ -186,7 +196,9 @@ impl<'t> Walk<'t> {
             }
         }
         let parts = [&relation.catalogname, &relation.schemaname, &relation.relname];
-        self.name(Class::Relation, action, parts.map(String::as_str), relation.location);
+        for action in std::iter::once(action).chain(also.into_iter().flatten()) {
+            self.name(Class::Relation, action, parts.map(String::as_str), relation.location);
+        }
     }
 
     /// Records a name whose tree node has a location.
