@@ -226,10 +226,11 @@ impl Tenant {
 pub(crate) async fn query(url: &str, text: &str) -> anyhow::Result<String> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     let running = tokio::spawn(connection);
-    let messages = client.simple_query(text).await;
+    // Its error before the connection's: the connection only says that it was closed.
+    let messages = client.simple_query(text).await?;
     drop(client);
     running.await??;
-    let last = messages?.into_iter().rev().find_map(|m| match m {
+    let last = messages.into_iter().rev().find_map(|m| match m {
         tokio_postgres::SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or("").to_owned()),
         _ => None,
     });

@@ -17,6 +17,46 @@ use crate::templates::Compiled;
 /// Wait before each try to be let in by the proxy: so long it takes until it has heard of a tenant. One that is too early
 /// is a failed login on record.
 const HEARD: Duration = Duration::from_millis(5);
+/// How often a login's probe is tried whose connection is lost: a server that an administrator or a failover has ended
+/// says nothing of a wall.
+const TRIES: u32 = 3;
+
+/// Why a probe did not say yes.
+#[derive(Debug, PartialEq)]
+enum Doubt {
+    /// Its connection was lost: it says neither yes nor no.
+    Lost(String),
+    /// What must not be.
+    Wrong(String),
+}
+
+impl Doubt {
+    /// What an error says of a probe; `what` stands before it.
+    fn of(what: &str, error: &tokio_postgres::Error) -> Self {
+        let said = format!("{what}{}", describe(error));
+        if is_lost(error.is_closed(), error.code()) { Self::Lost(said) } else { Self::Wrong(said) }
+    }
+}
+
+/// Whether an error is of the connection: closed, ended by an administrator or a shutdown, or of SQLSTATE's class 08.
+fn is_lost(closed: bool, code: Option<&SqlState>) -> bool {
+    closed || code.is_some_and(|code| code.code().starts_with("57P0") || code.code().starts_with("08"))
+}
+
+/// Does a probe, again where its connection was lost.
+async fn probed<F: Future<Output = Result<(), Doubt>>>(probe: impl Fn() -> F) -> Result<(), String> {
+    let mut tries = 1;
+    loop {
+        match probe().await {
+            Ok(()) => return Ok(()),
+            Err(Doubt::Lost(said)) if tries < TRIES => {
+                tracing::warn!(said, tries, "a probe lost its connection and is tried again");
+                tries += 1;
+            }
+            Err(Doubt::Lost(said) | Doubt::Wrong(said)) => return Err(said),
+        }
+    }
+}
 
 /// The schema's fingerprint is the template's, and its roles can do no more than they should.
 pub(crate) async fn catalog(shared: &Shared, id: &TenantId, template: &Compiled) -> Result<(), String> {
@@ -55,15 +95,20 @@ pub(crate) async fn catalog(shared: &Shared, id: &TenantId, template: &Compiled)
 
 /// Wall 2: logs in as the tenant's own roles, past the proxy, and asks for what PostgreSQL must refuse.
 pub(crate) async fn second_wall(shared: &Shared, id: &TenantId) -> Result<(), String> {
-    try_join_all(KINDS.map(|kind| as_role(shared, id, kind))).await.map(drop)
+    try_join_all(KINDS.map(|kind| probed(move || as_role(shared, id, kind)))).await.map(drop)
 }
 
-async fn as_role(shared: &Shared, id: &TenantId, kind: &str) -> Result<(), String> {
+/// Wall 2 of one kind of a tenant's.
+pub(crate) async fn kind(shared: &Shared, id: &TenantId, kind: &str) -> Result<(), String> {
+    probed(|| as_role(shared, id, kind)).await
+}
+
+async fn as_role(shared: &Shared, id: &TenantId, kind: &str) -> Result<(), Doubt> {
     let role = login_role(id, kind);
     let mut config = shared.postgres.config();
     config.user(&role).password(shared.master.server_password(&role, 1)).application_name("palisade probe");
-    let client =
-        shared.postgres.session(&config).await.map_err(|e| format!("login as {kind}: {}", describe(&e)))?;
+    let login = format!("login as {kind}: ");
+    let client = shared.postgres.session(&config).await.map_err(|e| Doubt::of(&login, &e))?;
     for (what, sql) in [
         ("read the control tables", "SELECT 1 FROM palisade_control.tenants"),
         ("switch its role", "SET ROLE palisade_proxy"),
@@ -96,7 +141,10 @@ pub(crate) async fn first_wall(
             .dbname(slug.as_str())
             .user(&credential.login)
             .password(&credential.secret);
-        probe(config, &credential.login, &foreign, deadline)
+        probed({
+            let foreign = &foreign;
+            move || probe(config.clone(), &credential.login, foreign, deadline)
+        })
     });
     try_join_all(probes).await.map(|_| None)
 }
@@ -107,13 +155,13 @@ async fn probe(
     login: &str,
     foreign: &str,
     deadline: Instant,
-) -> Result<(), String> {
+) -> Result<(), Doubt> {
     let client = loop {
         tokio::time::sleep(HEARD).await;
         match enter(&config).await {
             Ok(client) => break client,
             Err(error) if Instant::now() > deadline => {
-                return Err(format!("login as {login} through the proxy: {}", describe(&error)));
+                return Err(Doubt::of(&format!("login as {login} through the proxy: "), &error));
             }
             Err(_) => {}
         }
@@ -121,16 +169,16 @@ async fn probe(
     through_the_proxy(&client, foreign).await
 }
 
-async fn through_the_proxy(client: &Client, foreign: &str) -> Result<(), String> {
-    let row = client.query_one("SELECT current_schema()::text", &[]).await.map_err(|e| describe(&e))?;
+async fn through_the_proxy(client: &Client, foreign: &str) -> Result<(), Doubt> {
+    let row = client.query_one("SELECT current_schema()::text", &[]).await.map_err(|e| Doubt::of("", &e))?;
     let own: Option<String> = row.get(0);
     if own.as_deref() != Some(names::LOGICAL_SCHEMA) {
-        return Err("through the proxy the tenant's schema is not \"public\"".into());
+        return Err(Doubt::Wrong("through the proxy the tenant's schema is not \"public\"".into()));
     }
     client
         .batch_execute("SELECT count(*) FROM pg_catalog.pg_class WHERE relnamespace = 'public'::regnamespace")
         .await
-        .map_err(|e| format!("the tenant cannot read its own schema: {}", describe(&e)))?;
+        .map_err(|e| Doubt::of("the tenant cannot read its own schema: ", &e))?;
     let unknown = [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME];
     for (what, sql) in [
         ("name a foreign schema", format!("SELECT 1 FROM {foreign}.probe")),
@@ -167,12 +215,53 @@ async fn enter(config: &tokio_postgres::Config) -> Result<Client, tokio_postgres
 }
 
 /// The statement must fail, and with one of the codes where some are given.
-async fn refused(client: &Client, what: &str, sql: &str, codes: &[SqlState]) -> Result<(), String> {
-    match client.batch_execute(sql).await {
-        Ok(()) => Err(format!("the tenant could {what}")),
-        Err(error) => match error.code() {
-            Some(code) if codes.is_empty() || codes.contains(code) => Ok(()),
-            _ => Err(format!("trying to {what} was answered by: {}", describe(&error))),
-        },
+async fn refused(client: &Client, what: &str, sql: &str, codes: &[SqlState]) -> Result<(), Doubt> {
+    let Err(error) = client.batch_execute(sql).await else {
+        return Err(Doubt::Wrong(format!("the tenant could {what}")));
+    };
+    match error.code() {
+        Some(code) if codes.contains(code) => Ok(()),
+        Some(code) if codes.is_empty() && !is_lost(error.is_closed(), Some(code)) => Ok(()),
+        _ => Err(Doubt::of(&format!("trying to {what} was answered by: "), &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[test]
+    fn a_connections_errors_are_told_from_answers() {
+        for (closed, code, lost) in [
+            (true, None, true),
+            (false, None, false),
+            (false, Some("57P01"), true),
+            (false, Some("57P03"), true),
+            (false, Some("08006"), true),
+            (false, Some("57014"), false),
+            (false, Some("42501"), false),
+        ] {
+            let code = code.map(SqlState::from_code);
+            assert_eq!(is_lost(closed, code.as_ref()), lost, "{code:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lost_probe_is_tried_again_and_a_wrong_one_is_not() {
+        let lost = || Err(Doubt::Lost("lost".into()));
+        let wrong = || Err(Doubt::Wrong("wrong".into()));
+        let tries = |answers: Vec<Result<(), Doubt>>| async move {
+            let (number, answers) = (AtomicU32::new(0), std::sync::Mutex::new(answers.into_iter()));
+            let outcome = probed(|| async {
+                number.fetch_add(1, Ordering::Relaxed);
+                answers.lock().unwrap().next().unwrap()
+            });
+            (outcome.await, number.load(Ordering::Relaxed))
+        };
+        assert_eq!(tries(vec![lost(), Ok(())]).await, (Ok(()), 2));
+        assert_eq!(tries(vec![wrong(), Ok(())]).await, (Err("wrong".into()), 1));
+        assert_eq!(tries(vec![lost(), wrong()]).await, (Err("wrong".into()), 2));
+        assert_eq!(tries(vec![lost(), lost(), lost(), Ok(())]).await, (Err("lost".into()), TRIES));
     }
 }
