@@ -12,6 +12,7 @@ import type {
   Migration,
   MigrationAnswer,
   MigrationList,
+  NewLogin,
   Operation,
   OperationPage,
   PlanList,
@@ -118,6 +119,13 @@ export const changeTenant = (id: string, generation: number, change: ChangeTenan
 
 export const tenantDrift = (id: string, { signal }: Signal = {}) =>
   request<TenantDrift>(`${tenantPath(id)}/drift`, { signal });
+
+/** One more login; its secret is in the answer and nowhere else. */
+export const addLogin = (id: string, login: NewLogin) =>
+  request<Credential>(`${tenantPath(id)}/logins`, { method: "POST", body: login });
+
+export const removeLogin = (id: string, login: string) =>
+  request<void>(`${tenantPath(id)}/logins/${encodeURIComponent(login)}`, { method: "DELETE" });
 
 /** A new secret; the old one stays good beside it for so many seconds. */
 export const rotateLogin = (id: string, login: string, graceSeconds: number) =>

@@ -11,7 +11,14 @@ import { refusal, type Action } from "../lib/rights";
 import { isMoving } from "../lib/states";
 import { ApiError } from "./client";
 import * as api from "./endpoints";
-import type { ChangeTenant, CreateTenant, ExplainQuestion, RollbackPlan, TenantStatus } from "./schemas";
+import type {
+  ChangeTenant,
+  CreateTenant,
+  ExplainQuestion,
+  NewLogin,
+  RollbackPlan,
+  TenantStatus,
+} from "./schemas";
 
 /** Time between two looks at something that is changing, in milliseconds. */
 const POLL_MS = 1_000;
@@ -170,6 +177,16 @@ export const useOperations = (filter: api.OperationFilter) =>
     refetchInterval: ({ state }) =>
       state.data?.items.some((operation) => operation.state === "running") ? LIST_POLL_MS : false,
   });
+
+export function useAddLogin(id: string) {
+  const onSettled = useTenantsChanged();
+  return useMutation({ mutationFn: (login: NewLogin) => api.addLogin(id, login), gcTime: 0, onSettled });
+}
+
+export function useRemoveLogin(id: string) {
+  const onSettled = useTenantsChanged();
+  return useMutation({ mutationFn: (login: string) => api.removeLogin(id, login), onSettled });
+}
 
 export function useRotateLogin(id: string) {
   const onSettled = useTenantsChanged();

@@ -32,6 +32,7 @@ export type Step = Schemas["Step"];
 export type Operation = Schemas["Operation"];
 export type TenantStatus = Schemas["TenantStatus"];
 export type TenantDrift = Schemas["TenantDrift"];
+export type NewLogin = Schemas["NewLogin"];
 export type Credential = Schemas["Credential"];
 export type CreateTenant = { slug: string } & Partial<Schemas["CreateTenant"]>;
 export type CreatedTenant = Omit<Schemas["CreatedTenant"], "tenant"> & { tenant?: Tenant | null };

@@ -33,6 +33,8 @@ const ACTIONS = [
   "tenant.suspend",
   "tenant.resume",
   "tenant.rollback",
+  "login.create",
+  "login.remove",
   "login.rotate",
 ];
 

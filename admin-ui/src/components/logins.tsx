@@ -1,20 +1,17 @@
-import { Button, Text, NativeSelect } from "@chakra-ui/react";
-import { KeyRound } from "lucide-react";
+import { Flex, Text } from "@chakra-ui/react";
+import { KeyRound, Plus, Trash2 } from "lucide-react";
 import { useState } from "react";
-import { useRotateLogin } from "../api/queries";
 import type { Login, Tenant } from "../api/schemas";
 import { actionsIn } from "../lib/states";
 import { ActionButton } from "./action-button";
-import { Credentials } from "./credentials";
 import { DataTable, type Columns } from "./data-table";
-import { FormField } from "./form-field";
-import { Modal, OrCancel } from "./modal";
-import { ProblemAlert } from "./problem-alert";
+import { AddDialog, RemoveDialog, RotateDialog } from "./login-dialogs";
 import { Section } from "./section";
 
 interface Row extends Login {
   /** Absent where a new secret makes no sense. */
   onRotate?: () => void;
+  onRemove?: () => void;
 }
 
 const COLUMNS: Columns<Row> = [
@@ -22,33 +19,57 @@ const COLUMNS: Columns<Row> = [
   { id: "kind", header: "Kind", cell: ({ row }) => row.original.kind },
   { id: "enabled", header: "Enabled", cell: ({ row }) => (row.original.enabled ? "yes" : "no") },
   {
-    id: "rotate",
-    header: "Secret",
-    cell: ({ row: { original } }) =>
-      original.onRotate && (
-        <ActionButton
-          action="login.rotate"
-          size="xs"
-          variant="outline"
-          onClick={original.onRotate}
-          aria-label={`Rotate ${original.name}`}
-        >
-          <KeyRound aria-hidden /> Rotate
-        </ActionButton>
-      ),
+    id: "actions",
+    header: "Actions",
+    cell: ({ row: { original } }) => (
+      <Flex gap="2" wrap="wrap">
+        {original.onRotate && (
+          <ActionButton
+            action="login.rotate"
+            size="xs"
+            variant="outline"
+            onClick={original.onRotate}
+            aria-label={`Rotate ${original.name}`}
+          >
+            <KeyRound aria-hidden /> Rotate
+          </ActionButton>
+        )}
+        {original.onRemove && (
+          <ActionButton
+            action="login.remove"
+            size="xs"
+            variant="outline"
+            onClick={original.onRemove}
+            aria-label={`Remove ${original.name}`}
+          >
+            <Trash2 aria-hidden /> Remove
+          </ActionButton>
+        )}
+      </Flex>
+    ),
   },
 ];
 
-/** A tenant's logins, each of which can get a new secret. */
+/** What is being done to the logins. */
+type Doing = { what: "add" } | { what: "rotate" | "remove"; login: string };
+
+/** A tenant's logins: each can get a new secret or be removed, and more can be added. */
 export function Logins({ tenant }: { tenant: Tenant }) {
-  const [rotating, setRotating] = useState<string | null>(null);
-  const { rotate } = actionsIn(tenant.observed_state);
+  const [doing, setDoing] = useState<Doing | null>(null);
+  const { logins } = actionsIn(tenant.observed_state);
   const rows = tenant.logins.map((login) => ({
     ...login,
-    onRotate: rotate ? () => setRotating(login.name) : undefined,
+    onRotate: logins ? () => setDoing({ what: "rotate", login: login.name }) : undefined,
+    onRemove: logins ? () => setDoing({ what: "remove", login: login.name }) : undefined,
   }));
+  const dialog = { tenant, onClose: () => setDoing(null) };
+  const add = logins && (
+    <ActionButton action="login.create" size="sm" variant="outline" onClick={() => setDoing({ what: "add" })}>
+      <Plus aria-hidden /> Add a login
+    </ActionButton>
+  );
   return (
-    <Section title="Logins">
+    <Section title="Logins" actions={add}>
       {rows.length > 0 ? (
         <DataTable
           label="Logins"
@@ -61,72 +82,9 @@ export function Logins({ tenant }: { tenant: Tenant }) {
       ) : (
         <Text color="fg.muted">This tenant has no logins.</Text>
       )}
-      {rotating && <RotateDialog tenant={tenant} login={rotating} onClose={() => setRotating(null)} />}
+      {doing?.what === "add" && <AddDialog {...dialog} />}
+      {doing?.what === "rotate" && <RotateDialog {...dialog} login={doing.login} />}
+      {doing?.what === "remove" && <RemoveDialog {...dialog} login={doing.login} />}
     </Section>
-  );
-}
-
-/** How long an old secret stays good, in seconds. */
-const GRACE = [
-  [0, "is refused at once"],
-  [3_600, "stays good for an hour"],
-  [86_400, "stays good for a day"],
-  [604_800, "stays good for a week"],
-] as const;
-
-interface RotateDialogProps {
-  tenant: Tenant;
-  login: string;
-  onClose: () => void;
-}
-
-function RotateDialog({ tenant, login, onClose }: RotateDialogProps) {
-  const rotation = useRotateLogin(tenant.id);
-  const [grace, setGrace] = useState("0");
-  if (rotation.data) {
-    return (
-      <Modal
-        title={`New secret for ${login}`}
-        open
-        sticky
-        onClose={onClose}
-        footer={<Button onClick={onClose}>I have stored it</Button>}
-      >
-        <Credentials credentials={[rotation.data]} />
-      </Modal>
-    );
-  }
-  return (
-    <Modal
-      title={`Rotate ${login} of ${tenant.slug}`}
-      open
-      alert
-      onClose={onClose}
-      footer={
-        <OrCancel onCancel={onClose}>
-          <Button
-            loading={rotation.isPending}
-            onClick={() => rotation.mutate({ login, graceSeconds: Number(grace) })}
-          >
-            Make a new secret
-          </Button>
-        </OrCancel>
-      }
-    >
-      <Text>The login gets a new secret, which is shown once.</Text>
-      <FormField label="The old secret" help="Sessions of the old secret end with it.">
-        <NativeSelect.Root>
-          <NativeSelect.Field value={grace} onChange={(event) => setGrace(event.target.value)}>
-            {GRACE.map(([seconds, text]) => (
-              <option key={seconds} value={seconds}>
-                {text}
-              </option>
-            ))}
-          </NativeSelect.Field>
-          <NativeSelect.Indicator />
-        </NativeSelect.Root>
-      </FormField>
-      {rotation.isError && <ProblemAlert error={rotation.error} />}
-    </Modal>
   );
 }

@@ -8,6 +8,8 @@ const ENDPOINTS: Record<Action, string> = {
   "tenant.change": "PATCH /tenants/{id}",
   "tenant.suspend": "POST /tenants/{id}/suspend",
   "tenant.resume": "POST /tenants/{id}/resume",
+  "login.create": "POST /tenants/{id}/logins",
+  "login.remove": "DELETE /tenants/{id}/logins/{login}",
   "login.rotate": "POST /tenants/{id}/logins/{login}/rotate",
   "tenant.rollback": "POST /tenants/{id}/rollback",
   "tenant.delete": "DELETE /tenants/{id}",

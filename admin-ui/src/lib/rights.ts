@@ -11,6 +11,8 @@ export const RIGHTS = {
   "tenant.change": CHANGERS,
   "tenant.suspend": CHANGERS,
   "tenant.resume": CHANGERS,
+  "login.create": CHANGERS,
+  "login.remove": CHANGERS,
   "login.rotate": CHANGERS,
   "operation.cancel": CHANGERS,
   "tenant.rollback": CHIEFS,

@@ -14,7 +14,7 @@ export function actionsIn(state: string) {
     resume: state === "suspended",
     change: open,
     rollBack: open,
-    rotate: open,
+    logins: open,
     remove: open || state === "failed",
     undelete: deleted,
     purge: deleted,
