@@ -10,10 +10,12 @@ mod common;
 
 use common::{Installation, connect};
 use palisade_catalog::secrets::MasterKey;
+use palisade_policies::judge::{MODEL, POLICY};
 use palisade_policies::{Judge, Limits, Namespace, Verdict, read};
+use serde_json::json;
 
 /// What is done with which object.
-const STATEMENTS: [(&str, &str); 33] = [
+const STATEMENTS: [(&str, &str); 40] = [
     ("select", "SELECT * FROM wall_t"),
     ("insert", "INSERT INTO wall_t VALUES (2, 'b')"),
     ("update", "UPDATE wall_t SET b = 'c'"),
@@ -22,6 +24,13 @@ const STATEMENTS: [(&str, &str); 33] = [
         "merge",
         "MERGE INTO wall_t t USING (VALUES (9)) v (a) ON t.a = v.a WHEN NOT MATCHED THEN INSERT VALUES (v.a)",
     ),
+    ("merge deletes", "MERGE INTO wall_t t USING (VALUES (9)) v (a) ON t.a = v.a WHEN MATCHED THEN DELETE"),
+    ("insert or update", "INSERT INTO wall_t VALUES (1, 'b') ON CONFLICT (a) DO UPDATE SET b = 'c'"),
+    ("insert or nothing", "INSERT INTO wall_t VALUES (1, 'b') ON CONFLICT (a) DO NOTHING"),
+    ("update returning", "UPDATE wall_t SET b = 'c' RETURNING *"),
+    ("update where", "UPDATE wall_t SET b = 'c' WHERE a = 1"),
+    ("delete returning", "DELETE FROM wall_t RETURNING *"),
+    ("insert default", "INSERT INTO wall_t VALUES (4)"),
     ("insert returning", "INSERT INTO wall_t VALUES (3, 'b') RETURNING a"),
     ("truncate", "TRUNCATE wall_t"),
     ("lock", "LOCK TABLE wall_t IN ROW EXCLUSIVE MODE"),
@@ -54,12 +63,19 @@ const STATEMENTS: [(&str, &str); 33] = [
 
 /// What the policy permits and PostgreSQL refuses, in its own words: a lock on rows asks for the right to change them,
 /// and a sequence is no table to its grants. Nothing may be the other way round.
-const SECOND_ALONE: [&str; 4] = [
+const SECOND_ALONE: [&str; 8] = [
     "select for update as readonly",
     "nextval as readonly",
     "setval as readonly",
     "select sequence as readonly",
+    "select for update as clerk",
+    "nextval as clerk",
+    "setval as clerk",
+    "select sequence as clerk",
 ];
+
+/// Reads, and writes new rows; changes none.
+const CLERK: &str = "p, clerk, relation, @own, *, insert|lock, allow\ng, clerk, readonly";
 
 /// Made by the tenant's owner, as its own statements would.
 const OBJECTS: &str = "CREATE TABLE wall_t (a int PRIMARY KEY, b text); INSERT INTO wall_t VALUES (1, 'a');
@@ -77,13 +93,20 @@ async fn both_walls_give_the_same_answer() {
     let schema = format!("t_{}", tenant["id"].as_str().unwrap());
     let key = std::fs::read_to_string(palisade.folder().join("keys/master.key")).unwrap();
     let master = MasterKey::from_hex(&key).unwrap();
+    // An operator's own kind beside those that every tenant has, its login made when the objects are there.
+    let policy = format!("{POLICY}\n{CLERK}\n");
+    let judge = Judge::new(MODEL, &policy, 2).unwrap();
+    let call =
+        |path: &str, body| palisade.api("POST", &format!("/api/v1{path}"), &token, Some(body)).unwrap();
+    assert_eq!(call("/policy", json!({ "policy": policy, "comment": "clerks" })).0, 201);
+    assert_eq!(call("/tenants/acme/logins", json!({ "login": "reports", "kind": "clerk" })).0, 201);
     let mut differ = Vec::new();
     println!("{:<18} {:<10} wall 1   wall 2", "statement", "kind");
-    for kind in ["owner", "app", "readonly"] {
+    for kind in ["owner", "app", "readonly", "clerk"] {
         let direct = server_role(&env["PALISADE_DATABASE_URL"], &master, &schema, kind).await;
         for (what, sql) in STATEMENTS {
             // What is permitted is sent as the policy rewrites it: the raw catalogs are nobody's.
-            let sent = policy_alone(kind, &schema, sql);
+            let sent = policy_alone(&judge, kind, &schema, sql);
             let first = sent.is_some();
             let second = database_alone(&direct, sent.as_deref().unwrap_or(sql)).await;
             let word = |permitted: bool| if permitted { "permits" } else { "refuses" };
@@ -114,12 +137,12 @@ async fn server_role(url: &str, master: &MasterKey, schema: &str, kind: &str) ->
 }
 
 /// The text that is sent, where the policy permits it.
-fn policy_alone(kind: &str, schema: &str, sql: &str) -> Option<String> {
+fn policy_alone(judge: &Judge, kind: &str, schema: &str, sql: &str) -> Option<String> {
     let namespace =
         Namespace { kind: kind.into(), schema: schema.into(), database: "acme".into(), shared: Vec::new() };
     let limits = Limits::default();
     let reading = read::read(sql, &limits).unwrap();
-    match Judge::embedded().unwrap().judge(sql, &reading, &namespace, &limits) {
+    match judge.judge(sql, &reading, &namespace, &limits) {
         Verdict::Permit(permit) => Some(permit.rewritten.unwrap_or_else(|| sql.to_owned())),
         Verdict::Deny(_) => None,
     }

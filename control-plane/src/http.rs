@@ -78,6 +78,8 @@ pub(crate) fn api() -> (Router<Arc<Shared>>, String) {
         .routes(routes!(tenants::switch::suspend))
         .routes(routes!(tenants::switch::resume))
         .routes(routes!(tenants::switch::rotate))
+        .routes(routes!(tenants::logins::add))
+        .routes(routes!(tenants::logins::remove))
         .routes(routes!(tenants::copy::export))
         .routes(routes!(tenants::copy::clone))
         .routes(routes!(usage::usage))

@@ -45,6 +45,7 @@ mod isolation;
 mod lifecycle;
 mod limits;
 mod lint;
+mod logins;
 mod metrics;
 mod moves;
 mod operations;

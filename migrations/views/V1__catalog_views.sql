@@ -212,12 +212,14 @@ CREATE OR REPLACE FUNCTION palisade.logical(text) RETURNS text LANGUAGE sql STAB
        'palisade\.("?)((?:current|session)_user|current_role|user|current_database|current_schema)\1\(\)', '\2', 'gi'),
        '\mpalisade_info\.', 'information_schema.', 'gi'), '\mpalisade\.', '', 'gi'), $1) $$;
 
--- An access control list as texts with the tenant's names; items of other roles are left out, those of PUBLIC stay.
+-- An access control list as texts with the tenant's names; items of other roles and of an operator's own role kinds are
+-- left out: a dump could not give them again. Those of PUBLIC stay.
 CREATE OR REPLACE FUNCTION palisade.acl(items aclitem[]) RETURNS text[] LANGUAGE sql STABLE AS
   $$ SELECT CASE WHEN $1 IS NOT NULL THEN ARRAY(
        SELECT pg_catalog.regexp_replace(i::pg_catalog.text, 't_[a-z2-7]{20}_(?:l_)?', '', 'g')
        FROM pg_catalog.unnest($1) WITH ORDINALITY AS a(i, n)
-       WHERE i::pg_catalog.text !~ '^palisade_' ORDER BY n) END $$;
+       WHERE i::pg_catalog.text !~ '^palisade_'
+         AND i::pg_catalog.text !~ '^"?t_[a-z2-7]{20}_l_(?!(owner|app|readonly)"?=)' ORDER BY n) END $$;
 
 -- Makes a view, or puts another in its place. A view whose columns have changed is dropped first; one that a tenant's own
 -- view stands on stays as it was.

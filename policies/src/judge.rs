@@ -14,6 +14,8 @@ mod engine;
 pub(crate) mod resolve;
 mod words;
 
+use std::collections::BTreeSet;
+
 use crate::access::{Access, Action, Class, Place, Reader};
 use crate::limits::Limits;
 use crate::names::{self, FunctionUse};
@@ -73,6 +75,7 @@ pub struct Decided {
 pub struct Judge {
     epoch: u64,
     engine: Engine,
+    kinds: BTreeSet<String>,
 }
 
 /// The model that comes with Palisade, as text.
@@ -119,7 +122,14 @@ impl Judge {
                 return Err(PolicyError(format!("it must {verb} {kind} to {action} a {class} in {place}")));
             }
         }
-        Ok(Self { epoch, engine })
+        Ok(Self { epoch, engine, kinds: check::kinds(policy) })
+    }
+
+    /// The role kinds that this policy knows: those with a rule, or that include another kind. Every other kind may
+    /// nothing.
+    #[must_use]
+    pub fn kinds(&self) -> &BTreeSet<String> {
+        &self.kinds
     }
 
     /// Which policy this is; part of every verdict's key.

@@ -102,6 +102,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         api: ApiArgs,
     },
+    /// Add and remove a tenant's logins
+    #[command(subcommand)]
+    Login(LoginCommand),
     /// Give a login a new secret; prints it once
     Rotate {
         /// Slug or id
@@ -111,6 +114,31 @@ pub(crate) enum Command {
         /// How long the old secret stays good beside the new one
         #[arg(long, default_value_t = 0)]
         grace_seconds: u32,
+        #[command(flatten)]
+        api: ApiArgs,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum LoginCommand {
+    /// Add a login; prints its connection string once
+    Add {
+        /// Slug or id
+        tenant: String,
+        /// The login's name: the user of its connection string
+        login: String,
+        /// owner, app, readonly, or a kind that the policy in force has rules for
+        #[arg(long, default_value = "app")]
+        kind: String,
+        #[command(flatten)]
+        api: ApiArgs,
+    },
+    /// Remove a login; its sessions end
+    Remove {
+        /// Slug or id
+        tenant: String,
+        /// The login's name
+        login: String,
         #[command(flatten)]
         api: ApiArgs,
     },
@@ -161,6 +189,10 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Undelete { tenant, slug, api } => undelete(&tenant, slug, &api),
         Command::Export { tenant, structure_only, api } => export(&tenant, structure_only, &api),
         Command::Clone { tenant, slug, structure_only, api } => clone(&tenant, &slug, structure_only, &api),
+        Command::Login(LoginCommand::Add { tenant, login, kind, api }) => {
+            add_login(&tenant, &login, &kind, &api)
+        }
+        Command::Login(LoginCommand::Remove { tenant, login, api }) => remove_login(&tenant, &login, &api),
         Command::Rotate { tenant, login, grace_seconds, api } => rotate(&tenant, &login, grace_seconds, &api),
     }
 }
@@ -342,6 +374,23 @@ fn undelete(tenant: &str, slug: Option<String>, args: &ApiArgs) -> Result<()> {
         return print_json(&answer);
     }
     println!("tenant {} is {}", text(&answer["tenant"]["slug"]), text(&answer["tenant"]["observed_state"]));
+    Ok(())
+}
+
+fn add_login(tenant: &str, login: &str, kind: &str, args: &ApiArgs) -> Result<()> {
+    let path = format!("/tenants/{}/logins", encode(tenant));
+    let answer = Api::new(args)?.post(&path, &json!({ "login": login, "kind": kind }), None)?;
+    if args.json {
+        return print_json(&answer);
+    }
+    println!("{}", text(&answer["url"]));
+    Ok(())
+}
+
+fn remove_login(tenant: &str, login: &str, args: &ApiArgs) -> Result<()> {
+    let path = format!("/tenants/{}/logins/{}", encode(tenant), encode(login));
+    Api::new(args)?.delete(&path)?;
+    println!("login {login} of {tenant} is gone");
     Ok(())
 }
 

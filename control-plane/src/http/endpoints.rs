@@ -83,6 +83,8 @@ pub(crate) const ENDPOINTS: &[(&str, &str, Right, Scope)] = &[
     ("POST", "/tenants/{id}/rollback", Right::Admin, Scope::Tenant),
     ("POST", "/tenants/{id}/suspend", Right::Operate, Scope::Tenant),
     ("POST", "/tenants/{id}/resume", Right::Operate, Scope::Tenant),
+    ("POST", "/tenants/{id}/logins", Right::Operate, Scope::Tenant),
+    ("DELETE", "/tenants/{id}/logins/{login}", Right::Operate, Scope::Tenant),
     ("POST", "/tenants/{id}/logins/{login}/rotate", Right::Operate, Scope::Tenant),
     ("POST", "/tenants/{id}/export", Right::Admin, Scope::Tenant),
     ("POST", "/tenants/{id}/clone", Right::Admin, Scope::Tenant),

@@ -24,6 +24,7 @@ use crate::{Shared, operations, tenants};
 pub(crate) mod change;
 pub(crate) mod copy;
 pub(crate) mod create;
+pub(crate) mod logins;
 pub(crate) mod rollback;
 pub(crate) mod sessions;
 pub(crate) mod switch;

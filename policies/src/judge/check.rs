@@ -1,6 +1,7 @@
 //! What is wrong with a policy that somebody wrote: every fault at once, each with its line. casbin passes a line over
 //! whose words it does not know; here such a line is a fault.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::access::{Action, Class};
@@ -75,6 +76,15 @@ pub(super) fn lines(model: &str, policy: &str) -> Vec<Fault> {
         faults.extend(found.into_iter().map(|message| Fault { line: Some(number), message }));
     }
     faults
+}
+
+/// The role kinds that a policy has rules for or that include another.
+pub(super) fn kinds(policy: &str) -> BTreeSet<String> {
+    let kinds = policy.lines().filter_map(|line| match fields(line).as_slice() {
+        ["p" | "g", kind, ..] => Some((*kind).to_owned()),
+        _ => None,
+    });
+    kinds.collect()
 }
 
 /// A line's fields; a comment is one field that no line begins with.
