@@ -30,6 +30,42 @@ test("a rotation with grace keeps the old secret good beside the new one", async
   await page.context().close();
 });
 
+/** What psql answers when it answers so, asked for five seconds: proxies hear of a login within one. */
+async function soon(url, sql, wanted) {
+  const until = Date.now() + 5_000;
+  for (;;) {
+    const answer = await psql(url, sql).catch((error) => error.stderr);
+    if (wanted.test(answer) || Date.now() > until) return answer;
+  }
+}
+
+test("a login is added, of a kind that there is, and removed", async () => {
+  const page = await signedIn(browser, ["operator"]);
+  await page.goto(`${BASE_URL}/tenants/${slug}`);
+  await page.getByRole("button", { name: "Add a login" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Name").fill("Reports 1");
+  await dialog.getByLabel("Kind").fill("nobody");
+  await dialog.getByRole("button", { name: "Add the login" }).click();
+  await dialog.getByText("a letter first").waitFor();
+  await dialog.getByLabel("Name").fill("reports");
+  await dialog.getByRole("button", { name: "Add the login" }).click();
+  await dialog.getByText("the policy in force knows the kinds app, owner, readonly").first().waitFor();
+  await dialog.getByLabel("Kind").fill("readonly");
+  await accessible(page, "add a login");
+  await dialog.getByRole("button", { name: "Add the login" }).click();
+  const url = await page.getByRole("region", { name: "Connection string for reports" }).textContent();
+  await page.getByRole("button", { name: "I have stored it" }).click();
+  assert.equal(await soon(url, "SELECT count(*) FROM users", /^\d+$/), "0");
+  assert.match(await soon(url, "DELETE FROM users", /denied/), /permission denied/);
+  await page.getByRole("button", { name: "Remove reports" }).click();
+  await accessible(page, "remove a login");
+  await page.getByRole("button", { name: "Remove the login" }).click();
+  await page.getByRole("button", { name: "Remove reports" }).waitFor({ state: "detached" });
+  assert.match(await soon(url, "SELECT 1", /password/), /password authentication failed/);
+  await page.context().close();
+});
+
 test("a tenant that only observes is answered by PostgreSQL, until the policy is enforced again", async () => {
   const page = await signedIn(browser, ["admin"]);
   const refusal = () => psql(urls.app, "TRUNCATE users").then(String, (error) => error.stderr);

@@ -15,7 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 ROOT=$PWD
 CACHE=${PALISADE_VERSIONS_CACHE:-$ROOT/data/versions}
 declare -A RELEASES=([14]=14.23.0 [15]=15.18.0 [16]=16.14.0 [17]=17.10.0 [18]=18.4.0)
-TESTS=(classified sight dump walls)
+TESTS=(classified sight dump walls kinds)
 OFFSET=${PALISADE_TEST_PORT_OFFSET:-10000}
 
 die() { echo "versions: $*" >&2; exit 1; }
