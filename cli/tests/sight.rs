@@ -350,7 +350,7 @@ async fn pages(admin: &Client, owner: &str, sql: &str) -> i64 {
 async fn what_is_in_sight_costs_no_more_with_more_tenants() {
     const MORE: usize = 12;
     /// For each tenant more, its own rows of the catalogs that are read whole.
-    const PAGES: i64 = 20;
+    const PAGES: i64 = 30;
     let palisade = Installation::start("scale", true);
     let env = palisade.env();
     let admin = connect(&env["PALISADE_DATABASE_URL"]).await;

@@ -169,7 +169,9 @@ async fn both_walls_give_the_same_answer() {
     println!("{:<18} {:<10} wall 1   wall 2", "statement", "kind");
     for kind in ["owner", "app", "readonly", "clerk"] {
         let direct = server_role(&env["PALISADE_DATABASE_URL"], &master, &schema, kind).await;
-        for (what, sql) in STATEMENTS {
+        let version = direct.query_one("SELECT current_setting('server_version_num')::int", &[]).await;
+        let merges = version.unwrap().get::<_, i32>(0) >= 150_000;
+        for (what, sql) in STATEMENTS.into_iter().filter(|(what, _)| merges || !what.starts_with("merge")) {
             // What is permitted is sent as the policy rewrites it: the raw catalogs are nobody's, and a role's name in the
             // tenant is no role's. What the kind may not is sent as the owner's would be.
             let permitted = policy_alone(&judge, kind, &schema, sql);

@@ -22,15 +22,15 @@ pub(crate) fn login_role(id: &TenantId, kind: &str) -> String {
 /// Roles, schema and grants of a new tenant.
 pub(crate) fn foundation(shared: &Shared, id: &TenantId) -> String {
     let (schema, owner) = (names::schema(id), names::owner_role(id));
-    let mut sql = format!("CREATE ROLE {owner} NOLOGIN NOINHERIT;\n");
+    let mut sql = format!("CREATE ROLE {owner} NOLOGIN INHERIT;\n");
     for kind in KINDS {
         sql.push_str(&login(shared, &login_role(id, kind)));
     }
     let (own, app, readonly) = (login_role(id, "owner"), login_role(id, "app"), login_role(id, "readonly"));
-    // The owner role is in the tenants' group too: it is who the owner's sessions are.
+    // The owner role is in the tenants' group too: it is who the owner's sessions are. From PostgreSQL 16 on a grant
+    // inherits as its member does when it is given.
     sql.push_str(&format!(
         "GRANT {TENANT_GROUP} TO {owner};
-         ALTER ROLE {owner} INHERIT;
          GRANT {owner} TO {own};
          CREATE SCHEMA {schema} AUTHORIZATION {owner};
          GRANT USAGE ON SCHEMA {schema} TO {app}, {readonly};
