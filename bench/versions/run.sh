@@ -153,7 +153,7 @@ main() {
   export PALISADE_BIN=${CARGO_TARGET_DIR:-$ROOT/target}/debug/palisade
   for version in "${versions[@]}"; do
     rm -f "$CACHE/result-$version.tsv"
-    export PG_BINDIR; PG_BINDIR=$(bin_of "$version")
+    export PG_BINDIR PALISADE__CONTROL_PLANE__TOOLS_DIR; PG_BINDIR=$(bin_of "$version") PALISADE__CONTROL_PLANE__TOOLS_DIR=$(bin_of "$version")
     rust_tests "$version"
     corpora "$version"
     ! grep -q FAILED "$CACHE/result-$version.tsv" || failed=1
