@@ -75,12 +75,16 @@ async fn copy(
     structure_only: bool,
 ) -> Result<(), String> {
     let mut dump = copies::dump(shared, from, structure_only).map_err(|problem| problem.detail)?;
-    let pipe = dump.stdout.take().ok_or("pg_dump has no output")?;
-    let pipe: std::process::Stdio = pipe.try_into().map_err(|error| format!("the pipe: {error}"))?;
-    let restore = copies::restore(shared, to, pipe).map_err(|problem| problem.detail)?;
-    let (dumped, restored) = tokio::join!(copies::ended(dump, "pg_dump"), copies::ended(restore, "psql"));
-    // A restore that fails breaks the dump's pipe: its own words say more.
-    restored.and(dumped)
+    let from = dump.stdout.take().ok_or("pg_dump has no output")?;
+    let mut restore = copies::restore(shared, to).map_err(|problem| problem.detail)?;
+    let into = restore.stdin.take().ok_or("psql has no input")?;
+    let (fed, dumped, restored) = tokio::join!(
+        copies::feed(from, into),
+        copies::ended(dump, "pg_dump"),
+        copies::ended(restore, "psql")
+    );
+    // A restore that fails breaks the dump's pipe: its own words say more, and a broken pipe the least.
+    restored.and(dumped).and(fed.map_err(|error| format!("the dump was not handed on: {error}")))
 }
 
 /// The copy's structure must be the original's, grants included.

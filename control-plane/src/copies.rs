@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use palisade_catalog::ids::TenantId;
 use palisade_catalog::secrets::random_client_secret;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio_postgres::NoTls;
 
@@ -129,11 +129,39 @@ pub(crate) fn dump(shared: &Shared, way: &Way, structure_only: bool) -> Result<C
     spawned(command.stdout(Stdio::piped()).spawn(), "pg_dump")
 }
 
-/// A restore of a dump into an empty tenant, in one transaction.
-pub(crate) fn restore(shared: &Shared, way: &Way, from: impl Into<Stdio>) -> Result<Child, Problem> {
+/// A restore of a dump into an empty tenant, in one transaction; the dump is fed to it by [`feed`].
+pub(crate) fn restore(shared: &Shared, way: &Way) -> Result<Child, Problem> {
     let mut command = tool(shared, "psql", way);
     command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f", "-"]);
-    spawned(command.stdin(from).spawn(), "psql")
+    spawned(command.stdin(Stdio::piped()).spawn(), "psql")
+}
+
+/// What pg_dump 17 and newer write at their dump's head, and servers before 17 do not know.
+const NEWER: &[u8] = b"SET transaction_timeout";
+
+/// Gives a dump to its restore, without what a server older than pg_dump does not know.
+///
+/// # Errors
+/// Either pipe's. What the two tools say tells more.
+pub(crate) async fn feed(
+    from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+) -> std::io::Result<()> {
+    let mut from = BufReader::new(from);
+    let mut line = Vec::new();
+    while from.read_until(b'\n', &mut line).await? > 0 {
+        if !line.starts_with(NEWER) {
+            to.write_all(&line).await?;
+        }
+        // The head is comments and settings; behind it a line may be a row of somebody's.
+        let head = [&b"--"[..], b"SET ", b"SELECT pg_catalog.set_config", b"\\restrict", b"\n"];
+        if !head.iter().any(|start| line.starts_with(start)) {
+            break;
+        }
+        line.clear();
+    }
+    tokio::io::copy_buf(&mut from, &mut to).await?;
+    to.shutdown().await
 }
 
 /// Waits for a tool's end; its first complaint where it failed, without the names of the way.
@@ -157,4 +185,22 @@ async fn complaints(mut from: impl AsyncRead + Unpin) -> String {
     let _ = (&mut from).take(COMPLAINT_BYTES).read_to_end(&mut kept).await;
     let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
     String::from_utf8_lossy(&kept).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dump_is_fed_without_what_older_servers_do_not_know() {
+        let head = "--\n-- PostgreSQL database dump\n--\n\n\\restrict x\nSET statement_timeout = 0;\n";
+        let rest = "SELECT pg_catalog.set_config('search_path', '', false);\n\nCREATE TABLE a (b text);\nCOPY a FROM stdin;\n\
+                    SET transaction_timeout = 0;\n\\.\n";
+        let mut fed = Vec::new();
+        feed(format!("{head}SET transaction_timeout = 0;\n{rest}").as_bytes(), &mut fed).await.unwrap();
+        assert_eq!(String::from_utf8(fed).unwrap(), format!("{head}{rest}"));
+        let mut fed = Vec::new();
+        feed(&b"--\nSET a = 1;"[..], &mut fed).await.unwrap();
+        assert_eq!(fed, b"--\nSET a = 1;");
+    }
 }
