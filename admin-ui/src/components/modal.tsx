@@ -42,7 +42,12 @@ export function Modal(props: ModalProps) {
       <Portal>
         <Dialog.Backdrop />
         <Dialog.Positioner>
-          <Dialog.Content>
+          {/* What the size "full" of a phone sets must be taken back on wider screens. */}
+          <Dialog.Content
+            minH={{ base: "100dvh", sm: "auto" }}
+            my={{ base: "0", sm: "16" }}
+            rounded={{ base: "0", sm: "l3" }}
+          >
             <Dialog.Header>
               <Dialog.Title>{title}</Dialog.Title>
             </Dialog.Header>
