@@ -28,24 +28,17 @@ pub(crate) async fn add(
 ) -> Result<Credential, Problem> {
     let (id, secret) = (tenant.typed_id()?, random_client_secret());
     let verified = verifier(&secret);
+    let judge = policies::judge(shared).await?;
+    known(&judge, kind)?;
     let mut client = shared.pool.get().await?;
     let tx = client.transaction().await?;
     hold(&tx, tenant).await?;
-    let policy = policies::active(&*tx).await?;
-    let judge = Judge::new(&policy.model, &policy.policy, policy.about.epoch)
-        .map_err(|error| Problem::internal(error.to_string()))?;
-    known(&judge, kind)?;
     free(&tx, tenant, login).await?;
     let own = !KINDS.contains(&kind.as_str());
     if own {
         role(shared, &tx, &id, kind, &judge).await?;
     }
-    tx.execute(
-        "INSERT INTO palisade_control.logins (tenant_id, name, kind, verifier, server_role)
-         VALUES ($1, $2, $3, $4, $5)",
-        &[&tenant.id, &login.as_str(), &kind.as_str(), &verified, &names::login_role(&id, kind)],
-    )
-    .await?;
+    provision::insert_login(&tx, &id, login, kind, &verified).await?;
     let mut event = event("login.create", actor, &id, Uuid::now_v7());
     event.tenant = Some(tenant.slug.clone());
     event.detail = serde_json::json!({ "login": login.as_str(), "kind": kind.as_str() });

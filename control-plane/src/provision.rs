@@ -274,15 +274,27 @@ async fn insert_logins(
     for (credential, verifier) in credentials.iter().zip(verifiers) {
         let login = LoginName::parse(&credential.login).map_err(|e| Problem::internal(e.to_string()))?;
         let kind = RoleKind::parse(&credential.kind).map_err(|e| Problem::internal(e.to_string()))?;
-        let role = names::login_role(&t.id, &kind);
-        tx.execute(
-            "INSERT INTO palisade_control.logins (tenant_id, name, kind, verifier, server_role)
-             VALUES ($1, $2, $3, $4, $5)",
-            &[&t.id.as_str(), &login.as_str(), &kind.as_str(), &verifier, &role],
-        )
-        .await?;
+        insert_login(tx, &t.id, &login, &kind, verifier).await?;
     }
     Ok(())
+}
+
+/// Gives a tenant a login; its kind has a role in PostgreSQL.
+pub(crate) async fn insert_login(
+    tx: &Transaction<'_>,
+    id: &TenantId,
+    login: &LoginName,
+    kind: &RoleKind,
+    verifier: &str,
+) -> Result<(), tokio_postgres::Error> {
+    let role = names::login_role(id, kind);
+    tx.execute(
+        "INSERT INTO palisade_control.logins (tenant_id, name, kind, verifier, server_role)
+         VALUES ($1, $2, $3, $4, $5)",
+        &[&id.as_str(), &login.as_str(), &kind.as_str(), &verifier, &role],
+    )
+    .await
+    .map(drop)
 }
 
 /// Refuses to go on with an operation that somebody wants to end. Holds its row: a later wish waits for what it ends.
