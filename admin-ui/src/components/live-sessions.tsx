@@ -1,4 +1,4 @@
-import { Alert, Badge, Box, Button, Code, Flex, Text } from "@chakra-ui/react";
+import { Alert, Badge, Box, Code, Flex, Text } from "@chakra-ui/react";
 import { Pin } from "lucide-react";
 import { useState } from "react";
 import { useLive, useTerminate, type Live, type LivePool, type LiveSession } from "../api/live";
@@ -6,11 +6,11 @@ import type { Tenant } from "../api/schemas";
 import { words } from "../lib/states";
 import { span } from "../lib/time";
 import { ActionButton } from "./action-button";
+import { ConfirmDialog } from "./confirm-dialog";
 import { CopyButton } from "./copy-button";
 import { DataTable, type Columns } from "./data-table";
 import { Facts } from "./facts";
 import { Loading } from "./loading";
-import { Modal, OrCancel } from "./modal";
 import { ProblemAlert } from "./problem-alert";
 import { Section } from "./section";
 import { SessionBadge } from "./state-badge";
@@ -156,22 +156,12 @@ interface EndDialogProps {
 function EndDialog({ tenant, session, onClose }: EndDialogProps) {
   const end = useTerminate(tenant.id);
   return (
-    <Modal
+    <ConfirmDialog
       title={`End a session of ${tenant.slug}`}
-      open
-      alert
+      verb="End it"
+      deed={end}
+      onConfirm={() => end.mutate(session.id, { onSuccess: onClose })}
       onClose={onClose}
-      footer={
-        <OrCancel onCancel={onClose}>
-          <Button
-            colorPalette="red"
-            loading={end.isPending}
-            onClick={() => end.mutate(session.id, { onSuccess: onClose })}
-          >
-            End it
-          </Button>
-        </OrCancel>
-      }
     >
       <Text>
         Its client gets an error (57P01), and a transaction that is open is rolled back. It may connect again.
@@ -193,7 +183,6 @@ function EndDialog({ tenant, session, onClose }: EndDialogProps) {
           ],
         ]}
       />
-      {end.isError && <ProblemAlert error={end.error} />}
-    </Modal>
+    </ConfirmDialog>
   );
 }

@@ -5,6 +5,7 @@ import { useForm } from "react-hook-form";
 import { z } from "zod";
 import { useAddLogin, useRemoveLogin, useRotateLogin } from "../api/queries";
 import type { Credential, Tenant } from "../api/schemas";
+import { ConfirmDialog } from "./confirm-dialog";
 import { Credentials } from "./credentials";
 import { FormField } from "./form-field";
 import { Modal, OrCancel } from "./modal";
@@ -78,26 +79,15 @@ interface LoginDialogProps extends AddDialogProps {
 export function RemoveDialog({ tenant, login, onClose }: LoginDialogProps) {
   const removal = useRemoveLogin(tenant.id);
   return (
-    <Modal
+    <ConfirmDialog
       title={`Remove ${login} of ${tenant.slug}`}
-      open
-      alert
+      verb="Remove the login"
+      deed={removal}
+      onConfirm={() => removal.mutate(login, { onSuccess: onClose })}
       onClose={onClose}
-      footer={
-        <OrCancel onCancel={onClose}>
-          <Button
-            colorPalette="red"
-            loading={removal.isPending}
-            onClick={() => removal.mutate(login, { onSuccess: onClose })}
-          >
-            Remove the login
-          </Button>
-        </OrCancel>
-      }
     >
       <Text>Its secret is refused from now on and its sessions end. What it has made stays.</Text>
-      {removal.isError && <ProblemAlert error={removal.error} />}
-    </Modal>
+    </ConfirmDialog>
   );
 }
 

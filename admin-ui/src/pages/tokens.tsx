@@ -7,7 +7,7 @@ import { DataTable, type Columns } from "../components/data-table";
 import { Empty } from "../components/empty";
 import { Forbidden } from "../components/forbidden";
 import { Loading } from "../components/loading";
-import { Modal, OrCancel } from "../components/modal";
+import { ConfirmDialog } from "../components/confirm-dialog";
 import { NewToken } from "../components/new-token";
 import { PageHead } from "../components/page-head";
 import { ProblemAlert } from "../components/problem-alert";
@@ -105,25 +105,14 @@ export function TokensPage() {
 function RevokeDialog({ token, onClose }: { token: ApiToken; onClose: () => void }) {
   const revocation = useRevokeToken();
   return (
-    <Modal
+    <ConfirmDialog
       title={`Revoke ${token.name}`}
-      open
-      alert
+      verb="Revoke"
+      deed={revocation}
+      onConfirm={() => revocation.mutate(token.id, { onSuccess: onClose })}
       onClose={onClose}
-      footer={
-        <OrCancel onCancel={onClose}>
-          <Button
-            colorPalette="red"
-            loading={revocation.isPending}
-            onClick={() => revocation.mutate(token.id, { onSuccess: onClose })}
-          >
-            Revoke
-          </Button>
-        </OrCancel>
-      }
     >
       <Text>Programs that use it are refused from now on. This cannot be undone.</Text>
-      {revocation.isError && <ProblemAlert error={revocation.error} />}
-    </Modal>
+    </ConfirmDialog>
   );
 }
